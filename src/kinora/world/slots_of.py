@@ -1,0 +1,75 @@
+"""What is true of a scene, told in the vocabulary of slots.
+
+Directions are those of the picture: seen by the camera as it stands at the start. A slot that does not apply is None
+(the speed of a body that lies still, the camera speed of a still camera).
+"""
+
+from __future__ import annotations
+
+import math
+
+from kinora.core.slots import BodySlots, FigureSlots, SceneSlots
+from kinora.world.cameras import start_pose
+from kinora.world.motion import heading_vector
+from kinora.world.scene import Body, CameraPath, Figure, Scene
+from kinora.world.trajectories import trajectories
+
+__all__ = ["FAST", "MOVING", "direction_of", "scene_slots"]
+
+FAST = 0.7
+"""Metres a second along the ground from which a body counts as fast; sampled speeds keep far from it."""
+MOVING = 0.1
+"""Metres a second along the ground under which a body has no direction."""
+
+
+def scene_slots(scene: Scene) -> SceneSlots:
+    """Every slot of the scene. A collision counts only when it happens, so the bodies are simulated once."""
+    camera = scene.camera
+    return SceneSlots(
+        bodies=tuple(_body_slots(body, camera) for body in scene.bodies),
+        figures=tuple(_figure_slots(figure, camera) for figure in scene.figures),
+        ground=scene.place.ground,
+        sky=scene.place.sky,
+        camera=camera.kind,
+        camera_speed=None if camera.kind == "still" else camera.speed,
+        backdrop=scene.panels[0].picture.kind if scene.panels else "none",
+        event="collision" if len(scene.bodies) > 1 and trajectories(scene).met else "none",
+    )
+
+
+def direction_of(across: float, along: float, camera: CameraPath) -> str:
+    """The value of `direction` for a level motion (world x, y) seen from the start of the camera path."""
+    pose_34 = start_pose(camera)
+    ahead_x, ahead_y = float(pose_34[0, 2]), float(pose_34[1, 2])
+    scale = math.hypot(ahead_x, ahead_y)
+    rightward = (across * ahead_y - along * ahead_x) / scale
+    forward = (across * ahead_x + along * ahead_y) / scale
+    if math.hypot(rightward, forward) < MOVING:
+        return "none"
+    if abs(rightward) >= abs(forward):
+        return "right" if rightward > 0 else "left"
+    return "away" if forward > 0 else "toward"
+
+
+def _body_slots(body: Body, camera: CameraPath) -> BodySlots:
+    speed = math.hypot(body.velocity[0], body.velocity[1])
+    paced = body.action in ("roll", "slide", "float") and speed >= MOVING
+    return BodySlots(
+        colour=body.colour,
+        shape=body.shape,
+        size=body.size,
+        material=body.material,
+        action=body.action,
+        direction=direction_of(body.velocity[0], body.velocity[1], camera),
+        speed=("fast" if speed >= FAST else "slow") if paced else None,
+    )
+
+
+def _figure_slots(figure: Figure, camera: CameraPath) -> FigureSlots:
+    across, along, _ = heading_vector(figure.heading) if figure.action == "walk" else (0.0, 0.0, 0.0)
+    return FigureSlots(
+        hair=figure.identity.hair,
+        clothes=figure.identity.clothes,
+        action=figure.action,
+        direction=direction_of(across, along, camera),
+    )
