@@ -1,0 +1,171 @@
+"""The codec: clips to latents and back, chunk by chunk, never seeing the future.
+
+Axes: B batch, C channels (3 colours in a video), F pixel frames, T latent frames, H W a grid, P numbers in a patch.
+A video is in [-1, 1]. The first latent frame holds one pixel frame (as if it stood still), each later one `time`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from kinora.codec.config import CodecConfig
+from kinora.codec.linear import LinearBasis, cosine_basis, measure_patches
+from kinora.codec.patches import hold_first, patchify, release_first, unpatchify
+from kinora.codec.refiner import Refiner
+from kinora.codec.state import START, CodecState
+from kinora.core.errors import ShapeError
+from kinora.core.shapes import PixelShape
+
+__all__ = ["Codec"]
+
+CHUNK_PIXELS = 16 * 256 * 256
+"""Pixels to work on at once. More gains no speed on a CPU, where 4 frames of 256 x 256 already fill the cores."""
+
+
+class Codec(nn.Module):
+    """A linear encoder; its transpose plus a learned causal correction as decoder.
+
+    The encoder never learns: latents cached once stay valid while the decoder improves.
+    """
+
+    basis_PC: Tensor
+    mean_3: Tensor
+    std_C: Tensor
+    scale_C: Tensor
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.decoder = None if config.linear else Refiner(config)
+        basis = cosine_basis(config.compression, config.channels)
+        self.register_buffer("basis_PC", basis.basis_PC)
+        self.register_buffer("mean_3", basis.mean_3)
+        self.register_buffer("std_C", basis.std_C)
+        self.register_buffer("scale_C", basis.scale_C(config.whitening))
+
+    # The linear start
+
+    def fit_linear(self, clips: Iterable[Tensor]) -> None:
+        """Set the encoder to the best linear one for `clips`, each a video (B, 3, F, H, W) of contiguous frames."""
+        self.use_basis(measure_patches(clips, self.config.compression).basis(self.config.channels))
+
+    def use_basis(self, basis: LinearBasis) -> None:
+        """Set the encoder to the leading directions of `basis` and normalise latents by their spread along them."""
+        kept = basis.leading(self.config.channels)
+        self.basis_PC.copy_(kept.basis_PC)
+        self.mean_3.copy_(kept.mean_3)
+        self.std_C.copy_(kept.std_C)
+        self.scale_C.copy_(kept.scale_C(self.config.whitening))
+
+    # Whole clips
+
+    def encode(self, video_BCFHW: Tensor) -> Tensor:
+        """Latents of shape (B, channels, T, H, W), about unit variance. Raises `ShapeError` for sizes off the grid."""
+        return torch.cat(list(self.encode_stream([video_BCFHW])), dim=2)
+
+    def decode(self, latent_BCTHW: Tensor) -> Tensor:
+        """The clip, clamped to [-1, 1], shape (B, 3, 1 + time * (T - 1), space * H, space * W)."""
+        return torch.cat(list(self.decode_stream([latent_BCTHW])), dim=2)
+
+    def decode_linear(self, latent_BCTHW: Tensor) -> Tensor:
+        """The clip without the learned correction, clamped: a fast preview."""
+        return self._linear(latent_BCTHW, first=True).clamp(-1.0, 1.0)
+
+    # Streams
+
+    def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Latents of a clip in pieces, 1 + time * n frames first, then time * n each; exact to `encode`."""
+        state = START
+        for video_BCFHW in chunks:
+            for piece in self._split_video(video_BCFHW, first=state.latent_frames == 0):
+                latent_BCTHW, state = self.encode_chunk(piece, state)
+                yield latent_BCTHW
+
+    def decode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Frames of a clip whose latents come in pieces of any length; exact to `decode`, in memory that stays flat."""
+        state = START
+        for latent_BCTHW in chunks:
+            for piece in latent_BCTHW.split(self._chunk_frames(latent_BCTHW), dim=2):
+                video_BCFHW, state = self.decode_chunk(piece, state)
+                yield video_BCFHW
+
+    def encode_chunk(self, video_BCFHW: Tensor, state: CodecState) -> tuple[Tensor, CodecState]:
+        """One step of `encode_stream`."""
+        first = state.latent_frames == 0
+        self._check_video(video_BCFHW, first=first)
+        held_BCFHW = hold_first(video_BCFHW, self.config.compression.time) if first else video_BCFHW
+        centred_BCFHW = held_BCFHW.to(self.basis_PC.dtype) - self.mean_3[:, None, None, None]
+        patch_BTHWP = patchify(centred_BCFHW, self.config.compression)
+        with _exact(patch_BTHWP):
+            latent_BTHWC = patch_BTHWP @ self.basis_PC / self.scale_C
+        latent_BCTHW = latent_BTHWC.permute(0, 4, 1, 2, 3).contiguous()
+        return latent_BCTHW, replace(state, latent_frames=state.latent_frames + latent_BCTHW.shape[2])
+
+    def decode_chunk(self, latent_BCTHW: Tensor, state: CodecState) -> tuple[Tensor, CodecState]:
+        """One step of `decode_stream`; the frames are clamped to [-1, 1]."""
+        video_BCFHW, state = self.reconstruct(latent_BCTHW, state)
+        return video_BCFHW.clamp(-1.0, 1.0), state
+
+    def reconstruct(self, latent_BCTHW: Tensor, state: CodecState = START) -> tuple[Tensor, CodecState]:
+        """Like `decode_chunk` but not clamped, so that training feels values beyond the range."""
+        self._check_latent(latent_BCTHW)
+        latent_BCTHW = latent_BCTHW.to(self.basis_PC.dtype)
+        video_BCFHW = self._linear(latent_BCTHW, first=state.latent_frames == 0)
+        past = state.past_BTCHW
+        if self.decoder is not None:
+            correction_BCFHW, past = self.decoder(latent_BCTHW, video_BCFHW, past)
+            video_BCFHW = video_BCFHW + correction_BCFHW
+        return video_BCFHW, CodecState(latent_frames=state.latent_frames + latent_BCTHW.shape[2], past_BTCHW=past)
+
+    # Inside
+
+    def _linear(self, latent_BCTHW: Tensor, *, first: bool) -> Tensor:
+        latent_BTHWC = latent_BCTHW.to(self.basis_PC.dtype).permute(0, 2, 3, 4, 1) * self.scale_C
+        with _exact(latent_BTHWC):
+            patch_BTHWP = latent_BTHWC @ self.basis_PC.T
+        video_BCFHW = unpatchify(patch_BTHWP, self.config.compression) + self.mean_3[:, None, None, None]
+        return release_first(video_BCFHW, self.config.compression.time) if first else video_BCFHW
+
+    def _chunk_frames(self, latent_BCTHW: Tensor) -> int:
+        """Latent frames to work on at once, so that memory depends neither on length nor much on size."""
+        batch, _, _, height, width = latent_BCTHW.shape
+        compression = self.config.compression
+        pixels = batch * compression.time * height * width * compression.space**2
+        return max(1, CHUNK_PIXELS // max(1, pixels))
+
+    def _split_video(self, video_BCFHW: Tensor, *, first: bool) -> Iterator[Tensor]:
+        self._check_video(video_BCFHW, first=first)
+        batch, _, _, height, width = video_BCFHW.shape
+        time = self.config.compression.time
+        step = time * max(1, CHUNK_PIXELS // (batch * time * height * width))
+        head = 1 + step - time if first else step
+        yield video_BCFHW[:, :, :head]
+        if video_BCFHW.shape[2] > head:
+            yield from video_BCFHW[:, :, head:].split(step, dim=2)
+
+    def _check_video(self, video_BCFHW: Tensor, *, first: bool) -> None:
+        if video_BCFHW.ndim != 5 or video_BCFHW.shape[1] != 3:
+            raise ShapeError(
+                f"The codec takes videos of shape (batch, 3, frames, height, width), not {tuple(video_BCFHW.shape)}."
+            )
+        _, _, frames, height, width = video_BCFHW.shape
+        time = self.config.compression.time
+        if not first and (frames < 1 or frames % time):
+            raise ShapeError(f"After its first chunk a clip goes on in multiples of {time} frames, not {frames}.")
+        self.config.compression.latent(PixelShape(frames=frames if first else frames + 1, height=height, width=width))
+
+    def _check_latent(self, latent_BCTHW: Tensor) -> None:
+        if latent_BCTHW.ndim != 5 or latent_BCTHW.shape[1] != self.config.channels or 0 in latent_BCTHW.shape:
+            raise ShapeError(
+                f"This codec decodes latents of shape (batch, {self.config.channels}, frames, height, width), "
+                f"not {tuple(latent_BCTHW.shape)}; was another model's latent given?"
+            )
+
+
+def _exact(x: Tensor) -> torch.autocast:
+    """Keep the linear half in its own precision inside a caller's autocast: bfloat16 products would cost it 10 dB."""
+    return torch.autocast(x.device.type, enabled=False)

@@ -1,0 +1,1 @@
+"""Module 3, words to meaning: tokenizer, text encoder, prompt check."""

@@ -1,0 +1,61 @@
+"""What a transformer is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kinora.core.errors import InputError
+
+__all__ = ["TransformerConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Sizes of a `Transformer`. Wan 2.1 T2V-1.3B is `wan_1_3b()`."""
+
+    width: int
+    """Numbers per token (Wan: dim)."""
+    layers: int
+    heads: int
+    ffn_width: int
+    """Width inside the feed-forward network."""
+    channels: int
+    """Channels of the latents that are denoised."""
+    text_width: int
+    """Numbers per text position, as the text encoder gives them."""
+    text_length: int = 512
+    """Text positions attended; shorter texts are filled up with zeros, and the zeros are attended too."""
+    patch: int = 2
+    """Latent cells along each side of a token (1 or 2); a token is never longer than one latent frame."""
+    extra_channels: int = 0
+    """Channels that come beside the noisy latents and are not predicted (Wan 2.1 image models: 20)."""
+    frequency_width: int = 256
+    """Numbers that tell the noise level before the time embedding."""
+    control_channels: int = 0
+    """Channels of a control map on the latent grid; 0 builds none."""
+    pose_width: int = 12
+    """Numbers of a camera pose per latent frame (12 for a 3 x 4 matrix); 0 builds none."""
+    mouth_width: int = 48
+    """Numbers of mouth shapes per latent frame (48: 12 pixel frames of 4); 0 builds none."""
+    place: bool = False
+    """Whether each token is told where in the picture it lies (see `kinora.transformer.place`); open weights are not."""
+    eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or self.head_width % 2:
+            raise InputError(
+                f"A width of {self.width} cannot be shared by {self.heads} heads: each needs an even width."
+            )
+        if self.patch not in (1, 2):
+            raise InputError(f"A token covers 1 x 1 or 2 x 2 latent cells; patch {self.patch} is neither.")
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+
+def wan_1_3b() -> TransformerConfig:
+    """Wan 2.1 T2V-1.3B: 1.419 B parameters."""
+    return TransformerConfig(
+        width=1536, layers=30, heads=12, ffn_width=8960, channels=16, text_width=4096, pose_width=0, mouth_width=0
+    )
