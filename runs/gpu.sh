@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# The same on a time-limited GPU box without network: the system's python with torch, numpy, safetensors and pillow, no install.
+# One call is one part of at most PART seconds; calls continue one another in $WORK on that box's disk; BUDGET is for all of them.
+# Results, in shards under 16 MiB, land in $OUT whenever there is something to bring home.
+#
+#   BUDGET=1400 PART=520 OUT=out bash runs/gpu.sh        give it again until it prints "gpu.sh: finished"
+#   rehearsal without a GPU:  SIZE=smoke DEVICE=cpu BUDGET=60 PART=40 CLIPS=64 CODEC_CLIPS=32 SCENES=60 OUT=/tmp/out bash runs/gpu.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+BEGAN=$(date +%s)
+PYTHON=${PYTHON:-python3}
+SIZE=${SIZE:-gpu} DEVICE=${DEVICE:-cuda} BUDGET=${BUDGET:-1400} PART=${PART:-520}
+WORK=${WORK:-/tmp/kinora-gpu} OUT=${OUT:-$WORK/out}
+CLIPS=${CLIPS:-12288} CODEC_CLIPS=${CODEC_CLIPS:-256} SCENES=${SCENES:-2000} PROCESSES=${PROCESSES:-1}
+mkdir -p "$WORK" "$OUT"
+export PYTHONPATH=src
+PROGRAM='import sys; from kinora.cli.main import main; sys.exit(main())'
+kinora() { "$PYTHON" -c "$PROGRAM" "$@"; }
+S="--size $SIZE --device $DEVICE"
+share() { awk -v b="$BUDGET" -v s="$1" 'BEGIN { printf "%.3f", b * s / 60 }'; }   # minutes that are a share of the budget
+left() { echo $((PART - ($(date +%s) - BEGAN))); }                              # seconds left in this part
+
+bring_home() {   # whatever is trained so far, as a model folder
+    local codec=$WORK/codec.safetensors
+    [ -f "$WORK/codec-trained.safetensors" ] && codec=$WORK/codec-trained.safetensors
+    kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" \
+        --transformer "$WORK/transformer.safetensors" --name tiny --out "$WORK/tiny"
+    rm -rf "$OUT/tiny" && cp -r "$WORK/tiny" "$OUT/tiny"
+    cp "$WORK"/run/loss.png "$WORK"/run/metrics.jsonl "$WORK"/run/run.json "$OUT/" 2>/dev/null || true
+    local sheet; sheet=$(ls "$WORK"/run/sheet-*.png 2>/dev/null | tail -1 || true)
+    if [ -n "$sheet" ]; then cp "$sheet" "$OUT/sheet.png"; fi
+}
+
+step() {   # step NAME COMMAND...: once; exit code 3 (stopped to be continued) or a spent part ends this call
+    local name=$1; shift
+    [ -e "$WORK/$name.done" ] && return 0
+    if [ "$(left)" -lt 5 ]; then echo "gpu.sh: part over before $name; call again"; exit 0; fi
+    local code=0; "$@" || code=$?
+    if [ $code -eq 3 ]; then
+        [ "$name" = transformer ] && bring_home
+        echo "gpu.sh: part over in $name; call again"; exit 0
+    fi
+    if [ $code -ne 0 ]; then exit $code; fi
+    touch "$WORK/$name.done"
+}
+
+# 1. Clips for the codec, and its encoder in closed form.
+step codec-library kinora train library --for codec $S --clips "$CODEC_CLIPS" --processes "$PROCESSES" --out "$WORK/codec-library"
+step codec kinora train codec $S --library "$WORK/codec-library" --run "$WORK/codec-run" --out "$WORK/codec.safetensors"
+
+# 2. Clips for the transformer, kept as latents. Rendering stops at its share of the budget; what is there by then is the library.
+render() {
+    local code=0
+    timeout -s INT "$(awk -v b="$BUDGET" -v l="$(left)" 'BEGIN { s = 0.25 * b; print int(s < l - 10 ? s : l - 10) }')" \
+        "$PYTHON" -c "$PROGRAM" train library $S --clips "$CLIPS" --processes "$PROCESSES" \
+        --codec "$WORK/codec.safetensors" --out "$WORK/library" || code=$?
+    [ $code -eq 0 ] || [ $code -eq 124 ] || [ $code -eq 130 ]
+}
+step library render
+
+# 3. Vocabulary and text encoder.
+step text kinora train text $S --scenes "$SCENES" --minutes "$(share 0.05)" --stop-after "$(left)" \
+    --run "$WORK/text-run" --out "$WORK/text.safetensors"
+
+# 4. Transformer and text encoder together: most of the budget.
+COMPILE=; if [ "$DEVICE" = cuda ]; then COMPILE=--compile; fi
+step transformer kinora train transformer $S $COMPILE --library "$WORK/library" --codec "$WORK/codec.safetensors" \
+    --text "$WORK/text.safetensors" --minutes "$(share 0.5)" --stop-after "$(($(left) - 15))" \
+    --run "$WORK/run" --out "$WORK/transformer.safetensors"
+bring_home
+
+# 5. The decoder's learned correction.
+step decoder kinora train codec $S --library "$WORK/codec-library" --start "$WORK/codec.safetensors" \
+    --minutes "$(share 0.1)" --stop-after "$(($(left) - 15))" --run "$WORK/decoder-run" --out "$WORK/codec-trained.safetensors"
+bring_home
+echo "gpu.sh: finished"

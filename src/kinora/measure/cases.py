@@ -1,0 +1,55 @@
+"""The held-out prompts that a model is measured on: fixed scenes of all three splits, told in both languages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kinora.core.errors import InputError
+from kinora.core.slots import SceneSlots
+from kinora.world.captions import describe
+from kinora.world.sampler import sample_scene
+from kinora.world.scene import Scene
+from kinora.world.slots_of import scene_slots
+from kinora.world.splits import SPLITS
+
+__all__ = ["FIRST_SEED", "LANGUAGES", "Case", "choose_cases"]
+
+FIRST_SEED = 70_000_000
+"""Libraries for training count up from 0; they would have to hold this many clips before one came along here."""
+LANGUAGES = ("en", "zh")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """One prompt, what it states, and the scene it was written about."""
+
+    split: str
+    language: str
+    prompt: str
+    stated: SceneSlots
+    scene: Scene
+    seed: int
+
+    @property
+    def full(self) -> SceneSlots:
+        """Everything that is true of the scene, stated or not."""
+        return scene_slots(self.scene)
+
+    @property
+    def name(self) -> str:
+        """Short, unique, fit for a file name."""
+        return f"{self.split}-{self.language}-{self.seed}"
+
+
+def choose_cases(count: int) -> list[Case]:
+    """`count` cases, spread evenly over splits and languages; more cases begin with the fewer ones' prompts."""
+    if count < 1:
+        raise InputError(f"At least one prompt is needed to measure anything, not {count}.")
+    kinds = [(split, language) for language in LANGUAGES for split in SPLITS]
+    return [_case(*kinds[index % len(kinds)], FIRST_SEED + index) for index in range(count)]
+
+
+def _case(split: str, language: str, seed: int) -> Case:
+    scene = sample_scene(seed, split=split)
+    caption = describe(scene, language=language, seed=seed)
+    return Case(split=split, language=language, prompt=caption.text, stated=caption.stated, scene=scene, seed=seed)

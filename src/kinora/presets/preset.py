@@ -1,0 +1,45 @@
+"""What a preset says of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kinora.core.errors import InputError
+
+__all__ = ["Preset", "Sampling"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How latents are drawn from noise."""
+
+    steps: int
+    guidance: float
+    """Factor on what the prompt changes (1 = none, and half the work)."""
+    shift: float = 3.0
+    """Moves the schedule's levels towards noise; a clip's many cells that agree need more than a picture's few."""
+    image_shift: float = 1.5
+    solver: str = "ab2"
+    """Adams-Bashforth: second order at the price of the first, so fewer steps do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A complete model by name, and its defaults for sampling."""
+
+    name: str
+    sampling: Mapping[str, Sampling]
+    """By quality, a value of `kinora.core.request.QUALITIES`."""
+    window: int
+    """Latent frames the model was trained to see at once; longer films are made by continuation."""
+    history: int
+    """Latent frames of what exists that a continuation is shown, at least."""
+    history_cap: float
+    """Highest noise level of that history: what a model made itself is never quite clean."""
+
+    def sampling_for(self, quality: str) -> Sampling:
+        """Raises `InputError` for a quality this model has no defaults for."""
+        if quality not in self.sampling:
+            raise InputError(f"{self.name} has no quality {quality!r}; choose one of {', '.join(self.sampling)}.")
+        return self.sampling[quality]

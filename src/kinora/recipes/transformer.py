@@ -1,0 +1,157 @@
+"""Recipe: the joint run of transformer and text encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from kinora.core.errors import InputError
+from kinora.language.tokenizer import Tokenizer
+from kinora.recipes.sizes import Size
+from kinora.training.batches import ClipBatches
+from kinora.training.files import write_json
+from kinora.training.generator import Generator, GeneratorJob, GeneratorStage
+from kinora.training.latents import FrameEncoder, LatentSet, encode_library
+from kinora.training.library import Library
+from kinora.training.parts import Part, load_codec, load_text, save_part
+from kinora.training.plan import Stage
+from kinora.training.run import Run, RunConfig
+from kinora.transformer.model import Transformer
+from kinora.world.scene import WORLD_VERSION
+
+__all__ = ["PROMPTS", "transformer_recipe", "write_generator"]
+
+PROMPTS = (
+    "a red ball rolls to the right on sand",
+    "一个蓝色的大方块在草地上向左滑动",
+    "a small yellow ball falls and bounces on a checkered floor at sunset",
+    "一个绿色的圆锥静静地立在雪地上，夜晚",
+    "a person in purple clothes walks to the left",
+    "a shiny pink cylinder and a grey cube on a wooden floor, the camera orbits left",
+)
+"""What sample sheets show, a row each."""
+
+
+def transformer_recipe(
+    out: Path,
+    folder: Path,
+    size: Size,
+    config: RunConfig,
+    *,
+    library_folder: Path,
+    codec_path: Path,
+    text_path: Path,
+    long_library_folder: Path | None = None,
+    compile_blocks: bool = False,
+    finish_in: float | None = None,
+    say: Callable[[str], None] = print,
+) -> bool:
+    """Train on a library; writes `out` (transformer) and `out` with "-text" (text encoder). True when the run is finished.
+
+    `long_library_folder` holds clips of every latent frame for a last stage at full length; `finish_in` seconds amends the plan.
+    """
+    codec = load_codec(codec_path)
+    text, tokenizer = load_text(text_path)
+    size = dataclasses.replace(size, codec=codec.config, text_width=text.config.width, text_length=text.config.length)
+    _keep_recipe(folder, size)
+    torch.manual_seed(config.seed)
+    model = Generator(Transformer(size.transformer()), text)
+    feeds = [_feed(folder, path, codec_path, tokenizer, size, config) for path in (library_folder, long_library_folder) if path]
+    job = GeneratorJob(
+        model, _stages(feeds, size), objective=size.objective, tokenizer=tokenizer, codec=codec, prompts=PROMPTS,
+        device=config.device, compile_blocks=compile_blocks,
+    )  # fmt: skip
+    run = Run(folder, job, config, say)
+    if finish_in is not None:
+        run.amend(finish_in)
+    finished = run.go()
+    write_generator(out, run, model, tokenizer.to_json(), library_folder)
+    return finished
+
+
+def write_generator(out: Path, run: Run, model: Generator, vocabulary: str, library_folder: Path) -> None:
+    """Write the averaged weights of a joint run as two parts, whatever step it has reached."""
+    record = {
+        "steps": run.step,
+        "planned": run.plan.steps,
+        "seed": run.plan.seed,
+        "seconds": run.plan.seconds,
+        "device": run.plan.device,
+        "world": WORLD_VERSION,
+        "library": dataclasses.asdict(Library(library_folder).config),
+    }
+    averaged = {**model.state_dict(), **run.average.tensors}
+    for kind, path, config in (
+        ("transformer", out, model.transformer.config),
+        ("text", text_beside(out), model.text.config),
+    ):
+        tensors = {
+            name.removeprefix(f"{kind}."): tensor for name, tensor in averaged.items() if name.startswith(f"{kind}.")
+        }
+        extra = {"vocabulary": vocabulary} if kind == "text" else {}
+        save_part(path, Part(kind=kind, config=dataclasses.asdict(config), tensors=tensors, record={**record, **extra}))
+
+
+def text_beside(out: Path) -> Path:
+    """Where the text encoder that was trained with the transformer `out` lies."""
+    return out.with_name(f"{out.stem}-text{out.suffix}")
+
+
+def _keep_recipe(folder: Path, size: Size) -> None:
+    """Note the size when a run begins; a run that goes on as something else is refused."""
+    path = folder / "recipe.json"
+    values = json.loads(json.dumps(dataclasses.asdict(size)))
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, values)
+        return
+    held = json.loads(path.read_text(encoding="utf-8"))
+    changed = sorted(name for name in values if values[name] != held.get(name))
+    if changed:
+        raise InputError(
+            f"The run in {folder} began with another {', '.join(changed)}; give the options it began with, "
+            "or another folder for a new run."
+        )
+
+
+def _feed(
+    folder: Path, library_folder: Path, codec_path: Path, tokenizer: Tokenizer, size: Size, config: RunConfig
+) -> ClipBatches:
+    """Batches of one library; how much of it there was when the run began is noted, so that a resumed run sees the same."""
+    noted = folder / "libraries.json"
+    shards: dict[str, int] = json.loads(noted.read_text(encoding="utf-8")) if noted.exists() else {}
+    library = Library(library_folder, shards=shards.get(library_folder.name))
+    if library_folder.name not in shards:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(noted, {**shards, library_folder.name: len(library.shards)})
+    encoder = FrameEncoder.from_file(codec_path, device=config.device)
+    encode_library(library_folder, library.shards, encoder)
+    latents = LatentSet(library_folder, library.shards, encoder.key)
+    return ClipBatches(library, latents, tokenizer, text_length=size.text_length, device=config.device)
+
+
+def _stages(feeds: list[ClipBatches], size: Size) -> list[GeneratorStage]:
+    """Still pictures first, then a few latent frames of every clip; at last whole clips where there are some."""
+    stages = [
+        GeneratorStage(
+            stage=Stage(name="image", share=0.2, size=size.image_batch), batches=feeds[0], latent_frames=1
+        ),
+        GeneratorStage(
+            stage=Stage(name="video", share=0.8, size=size.video_batch),
+            batches=feeds[0],
+            latent_frames=feeds[0].kept,
+            image_share=0.1,
+        ),
+    ]
+    if len(feeds) > 1:
+        fewer = max(1, size.video_batch * feeds[0].kept // feeds[1].kept)
+        stages.append(
+            GeneratorStage(
+                stage=Stage(name="long", share=0.25, size=fewer), batches=feeds[1], latent_frames=feeds[1].kept
+            )
+        )
+    return stages

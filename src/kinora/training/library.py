@@ -1,0 +1,142 @@
+"""A library: a folder of rendered clips that training reads by memory map.
+
+    index.json                      what it was made of; written first, checked at every resume
+    shard-00000.truth.npz           seeds, mirrored, positions, poses, mouths, faces of its clips
+    shard-00000.captions.json       per clip, one text for every entry of `CAPTIONS`
+    shard-00000.frames.npy          uint8 (clips, 1 + 4(K-1), H, W, 3)
+    shard-00000.latents-<key>.npy   float16 (clips, K, C, h, w), see `kinora.training.latents`
+
+A shard is there as a whole or not at all: every file is written beside its name and moved into place, the truth last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kinora.core.errors import InputError
+from kinora.training.scenes import clip_scene
+from kinora.world.scene import WORLD_VERSION, Scene
+
+__all__ = ["CAPTIONS", "Library", "LibraryConfig", "captions_path", "shard_stem", "truth_path"]
+
+
+CAPTIONS: tuple[tuple[str, str], ...] = (
+    ("en", "short"), ("en", "long"), ("en", "any"), ("en", "any"), ("zh", "short"), ("zh", "long"), ("zh", "any"), ("zh", "any"),
+)  # fmt: skip
+"""Language and length of the captions kept with every clip; a training step draws one of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryConfig:
+    """What a library holds. Two libraries with equal configurations hold equal clips (on one kind of device)."""
+
+    count: int
+    """Clips; the last shard may be short."""
+    height: int
+    width: int
+    latent_frames: int = 5
+    """Latent frames kept of every clip (K)."""
+    contiguous: bool = False
+    """Keep neighbouring latent frames from a random one on, its last pixel frame standing for a first one: what a codec trains
+    on. Otherwise frame 0 and random others: what a transformer trains on."""
+    first_seed: int = 0
+    """Clip i shows the scene of seed `first_seed + i`."""
+    split: str = "train"
+    mix: str = "training"
+    """Name of the mix of scenes, see `kinora.training.scenes.mix_named`."""
+    shard_clips: int = 128
+    world: str = WORLD_VERSION
+
+    @property
+    def shards(self) -> int:
+        return -(-self.count // self.shard_clips)
+
+    def seeds(self, shard: int) -> range:
+        """Scene seeds of one shard."""
+        start = shard * self.shard_clips
+        return range(self.first_seed + start, self.first_seed + min(self.count, start + self.shard_clips))
+
+
+class Library:
+    """Rendered clips by number. Only whole shards count, so a library may be read while it is still growing."""
+
+    def __init__(self, folder: Path, *, shards: int | None = None) -> None:
+        """`shards` takes only the first so many: a run that resumes must find the clips it began with."""
+        index = folder / "index.json"
+        if not index.exists():
+            raise InputError(f"{folder} is no library: it has no index.json; render one with `kinora train library`.")
+        self.folder = folder
+        self.config = LibraryConfig(**json.loads(index.read_text(encoding="utf-8")))
+        missing = (shard for shard in range(self.config.shards) if not truth_path(folder, shard).exists())
+        present = next(missing, self.config.shards)
+        if shards is not None and present < shards:
+            raise InputError(f"{folder} has {present} whole shards; {shards} are asked for. Render the rest first.")
+        self.shards = list(range(present if shards is None else shards))
+        sizes = [len(self.config.seeds(shard)) for shard in self.shards]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        truth: list[Mapping[str, npt.NDArray[Any]]] = [np.load(truth_path(folder, shard)) for shard in self.shards]
+        self.seeds: npt.NDArray[np.int64] = _joined(truth, "seeds")
+        self.positions_NT: npt.NDArray[np.int64] = _joined(truth, "positions")
+        self.pose_NT12: npt.NDArray[np.float32] = _joined(truth, "pose")
+        self.mouth_NTS: npt.NDArray[np.float32] = _joined(truth, "mouth")
+        self.face_NT3: npt.NDArray[np.float32] = _joined(truth, "face")
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def place(self, i: int) -> tuple[int, int]:
+        """Which of the present shards holds clip `i`, and at which row."""
+        at = int(np.searchsorted(self._starts, i, side="right")) - 1
+        return at, i - int(self._starts[at])
+
+    def frames(self, i: int) -> npt.NDArray[np.uint8]:
+        """Pixels (1 + 4(K-1), H, W, 3) of clip `i`."""
+        at, row = self.place(i)
+        return np.asarray(self.shard_frames(at)[row])
+
+    def shard_frames(self, at: int) -> npt.NDArray[np.uint8]:
+        """All pixels of the `at`-th present shard, memory-mapped."""
+        path = self.folder / f"{shard_stem(self.shards[at])}.frames.npy"
+        if not path.exists():
+            raise InputError(f"{path} is not there: this library keeps latents only; render it again with its frames.")
+        frames: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
+        return frames
+
+    def captions(self) -> list[list[str]]:
+        """For every clip, one text for every entry of `CAPTIONS`."""
+        texts: list[list[str]] = []
+        for shard in self.shards:
+            texts.extend(json.loads(captions_path(self.folder, shard).read_text(encoding="utf-8")))
+        return texts
+
+    def scene(self, i: int) -> Scene:
+        """The scene that clip `i` shows."""
+        return clip_scene(int(self.seeds[i]), split=self.config.split, mix=self.config.mix)
+
+
+def shard_stem(shard: int) -> str:
+    """What the names of a shard's files begin with."""
+    return f"shard-{shard:05d}"
+
+
+def truth_path(folder: Path, shard: int) -> Path:
+    """The file that is written last: where it is, the shard is whole."""
+    return folder / f"{shard_stem(shard)}.truth.npz"
+
+
+def captions_path(folder: Path, shard: int) -> Path:
+    """Where a shard keeps its captions."""
+    return folder / f"{shard_stem(shard)}.captions.json"
+
+
+def _joined(truth: list[Mapping[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[Any]:
+    return np.concatenate([part[name] for part in truth]) if truth else np.zeros((0,))
+
+

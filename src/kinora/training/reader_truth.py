@@ -1,0 +1,230 @@
+"""What the reader should say of clips of the world, computed from their scenes.
+
+Axes: S scene slots, P objects (bodies first, then figures), A attributes, K moments, F pixel frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from kinora.core.errors import InputError
+from kinora.core.poses import relative_poses
+from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS, BodySlots, FigureSlots
+from kinora.training.clips import pixel_frames
+from kinora.training.files import write_atomically
+from kinora.training.library import Library
+from kinora.understanding.config import ReaderConfig
+from kinora.understanding.disturb import disturb
+from kinora.understanding.moments import moments_of, times_of
+from kinora.understanding.truth import ATTRIBUTES, UNSAID, ReaderTruth, mirrored
+from kinora.world.casting import one_of
+from kinora.world.mix import Mix
+from kinora.world.scene import Scene, States
+from kinora.world.simulate import simulate
+from kinora.world.slots_of import scene_slots
+from kinora.world.splits import SPLITS
+
+__all__ = ["READER_MIX", "ReaderBatches", "reader_split", "reader_truth"]
+
+Array = npt.NDArray[np.float64]
+Truth = dict[str, npt.NDArray[np.generic]]
+
+READER_MIX = Mix(
+    bodies=(0.35, 0.35, 0.2, 0.1), figures=0.4, second_figure=0.3, body_beside_figure=0.5, backdrop=0.3, camera=0.55
+)
+"""A judge must know well what the generator sees seldom: figures, camera moves, backdrops, many bodies."""
+
+_PATCH_FRAMES = 4
+_FRAME_RATE = 16.0
+"""Of every clip in a library."""
+_LEAST_MOMENTS = 3
+_PURPOSE = 0x8EAD
+"""Keeps the reader's draws apart from those of other runs."""
+_FIGURE_MIDDLE = 0.5
+"""Where a figure's centre is, in shares of its height."""
+_SEEN = 1.5
+"""How far from the middle a centre still has a track, in half picture sides."""
+
+
+def reader_split(seed: int) -> str:
+    """The split a scene of the reader's library comes from: mostly train, but a judge must not hold any pair for unlikely,
+    nor four bodies for the most there can be.
+    """
+    return one_of(np.random.default_rng([seed, _PURPOSE]), SPLITS, (0.6, 0.25, 0.15))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """Objects through the camera at each moment."""
+
+    across_PK: Array
+    """Right, in half picture sides."""
+    down_PK: Array
+    depth_PK: Array
+
+
+def reader_truth(scene: Scene, latent_frames: npt.NDArray[np.int64], config: ReaderConfig) -> Truth:
+    """The arrays of one clip that shows `scene` at `latent_frames` (0 first): `ReaderTruth`'s fields, without B."""
+    states = simulate(scene).at(_PATCH_FRAMES * latent_frames)
+    slots = scene_slots(scene)
+    bodies, figures = slots.bodies[: config.max_bodies], slots.figures[: config.max_figures]
+    centre_FP3 = _centres(scene, states)
+    shown = [*range(len(bodies)), *range(len(scene.bodies), len(scene.bodies) + len(figures))]
+    place = [*range(len(bodies)), *range(config.max_bodies, config.max_bodies + len(figures))]
+    seen = _project(centre_FP3[:, shown], states)
+    value_PA = np.full((config.objects, ATTRIBUTES), UNSAID, dtype=np.int64)
+    for index, body in zip(place, [*bodies, *figures], strict=True):
+        value_PA[index] = _values(body)
+    cell_P = np.full(config.objects, UNSAID, dtype=np.int64)
+    cell_P[place] = _cells(seen, len(bodies), config.fine_grid)
+    track_PK3 = np.zeros((config.objects, len(latent_frames), 3), dtype=np.float32)
+    tracked_PK = np.zeros((config.objects, len(latent_frames)), dtype=np.float32)
+    track_PK3[place], tracked_PK[place] = _tracks(seen)
+    return {
+        "scene": np.array([_index(values, getattr(slots, name)) for name, values in SCENE_SLOTS.items()]),
+        "count": np.array([len(bodies), len(figures)]),
+        "cell": cell_P,
+        "value": value_PA,
+        "track": track_PK3,
+        "tracked": tracked_PK,
+        "camera": _camera(states),
+    }
+
+
+def _index(values: tuple[str, ...], value: str | None) -> int:
+    return UNSAID if value is None else values.index(value)
+
+
+def _values(thing: BodySlots | FigureSlots) -> npt.NDArray[np.int64]:
+    slots: Mapping[str, tuple[str, ...]] = BODY_SLOTS if isinstance(thing, BodySlots) else FIGURE_SLOTS
+    found = [_index(values, getattr(thing, name)) for name, values in slots.items()]
+    return np.array(found + [UNSAID] * (ATTRIBUTES - len(found)))
+
+
+def _centres(scene: Scene, states: States) -> Array:
+    """Centres (F, P, 3) of all bodies, then all figures."""
+    up_M3 = np.array([[0.0, 0.0, _FIGURE_MIDDLE * figure.identity.height] for figure in scene.figures]).reshape(-1, 3)
+    return np.concatenate([states.body_position_FN3, states.figure_root_FM3 + up_M3], axis=1)
+
+
+def _project(centre_FP3: Array, states: States) -> _Seen:
+    rotation_F33, position_F3 = states.camera_pose_F34[:, :, :3], states.camera_pose_F34[:, :, 3]
+    seen_FP3 = (centre_FP3 - position_F3[:, None]) @ rotation_F33
+    depth_FP = seen_FP3[..., 2]
+    half_FP = np.where(np.abs(depth_FP) < 1e-6, 1e-6, depth_FP) * np.tan(states.camera_fov_F / 2)[:, None]
+    return _Seen(across_PK=(seen_FP3[..., 0] / half_FP).T, down_PK=(seen_FP3[..., 1] / half_FP).T, depth_PK=depth_FP.T)
+
+
+def _cells(seen: _Seen, bodies: int, side: int) -> list[int]:
+    """The fine cell of every centre at the first moment; of two in one cell, the farther takes the nearest free one."""
+    column_P = np.clip((seen.across_PK[:, 0] + 1) / 2 * side, 0, side - 1e-6)
+    row_P = np.clip((seen.down_PK[:, 0] + 1) / 2 * side, 0, side - 1e-6)
+    cells = [UNSAID] * len(column_P)
+    for kind in (range(bodies), range(bodies, len(column_P))):
+        taken: set[int] = set()
+        for p in sorted(kind, key=lambda p: float(seen.depth_PK[p, 0])):
+            order = np.argsort(_distances(row_P[p], column_P[p], side), axis=None, kind="stable")
+            cells[p] = next(int(cell) for cell in order if int(cell) not in taken)
+            taken.add(cells[p])
+    return cells
+
+
+def _distances(row: float, column: float, side: int) -> Array:
+    """Distance (G, G) of every cell's middle from a place on the grid."""
+    middle_G = np.arange(side) + 0.5
+    return np.hypot(middle_G[:, None] - row, middle_G[None, :] - column)
+
+
+def _tracks(seen: _Seen) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    inside_PK = (np.abs(seen.across_PK) < _SEEN) & (np.abs(seen.down_PK) < _SEEN) & (seen.depth_PK > 0.1)
+    depth_PK = np.maximum(seen.depth_PK, 0.1)
+    farther_PK = np.log(depth_PK / depth_PK[:, :1])
+    track_PK3 = np.stack([seen.across_PK, seen.down_PK, farther_PK], axis=-1) * inside_PK[..., None]
+    return track_PK3.astype(np.float32), inside_PK.astype(np.float32)
+
+
+def _camera(states: States) -> npt.NDArray[np.float32]:
+    """The camera's path (K, 7) against its first pose: rotation vector, position, log of magnification."""
+    relative_F34 = relative_poses(states.camera_pose_F34)
+    tangent_F = np.tan(states.camera_fov_F / 2)
+    vector_F3 = np.stack([_rotation_vector(rotation_33) for rotation_33 in relative_F34[:, :, :3]])
+    zoom_F1 = np.log(tangent_F[0] / tangent_F)[:, None]
+    return np.concatenate([vector_F3, relative_F34[:, :, 3], zoom_F1], axis=1).astype(np.float32)
+
+
+def _rotation_vector(rotation_33: Array) -> Array:
+    """Axis times angle of a rotation by less than half a turn."""
+    skew_3 = np.array(
+        [
+            rotation_33[2, 1] - rotation_33[1, 2],
+            rotation_33[0, 2] - rotation_33[2, 0],
+            rotation_33[1, 0] - rotation_33[0, 1],
+        ]
+    )
+    sine = float(np.linalg.norm(skew_3)) / 2
+    angle = float(np.arctan2(sine, (np.trace(rotation_33) - 1) / 2))
+    return skew_3 / 2 * (angle / sine) if sine > 1e-9 else skew_3 / 2
+
+
+class ReaderBatches:
+    """Batches for the reader from a library that keeps its frames; (seed, step) decides each.
+
+    Truth is computed once and kept beside the library's shards (about 60 ms a clip).
+    """
+
+    def __init__(self, library: Library, config: ReaderConfig, *, device: str = "cpu") -> None:
+        if len(library) == 0:
+            raise InputError(f"{library.folder} holds no whole shard yet; render it first.")
+        self._library, self._config, self._device = library, config, device
+        self._truth = ReaderTruth.join([_shard_truth(library, at, config) for at in range(len(library.shards))])
+        self._frames = [library.shard_frames(at) for at in range(len(library.shards))]
+
+    def draw(self, seed: int, step: int, size: int) -> tuple[Tensor, Tensor, ReaderTruth]:
+        """Moments (B, K, 6, S, S), times (B, K) and truth of `size` clips, disturbed; half of the batches mirrored.
+
+        Of the moments kept in the library a batch shows three or more: fewer are cheaper, and no reader should need
+        all of them.
+        """
+        rng = np.random.default_rng([seed, step, _PURPOSE])
+        chosen = rng.integers(len(self._library), size=size)
+        kept = self._library.positions_NT.shape[1]
+        count = int(rng.integers(min(_LEAST_MOMENTS, kept), kept + 1))
+        shown = np.sort(np.append(rng.choice(np.arange(1, kept), size=count - 1, replace=False), 0))
+        moments, times, truth = self.take(chosen, shown)
+        if rng.random() < 0.5:
+            moments, truth = mirrored(moments, truth, self._config)
+        generator = torch.Generator(device=self._device).manual_seed(int(rng.integers(2**62)))
+        return disturb(moments, generator), times, truth
+
+    def take(
+        self, chosen: npt.NDArray[np.int64], shown: npt.NDArray[np.int64] | None = None
+    ) -> tuple[Tensor, Tensor, ReaderTruth]:
+        """Moments, times and truth of chosen clips as they are, at all the moments kept or those of index `shown`."""
+        rows = [self._library.place(int(i)) for i in chosen]
+        shown = np.arange(self._library.positions_NT.shape[1]) if shown is None else shown
+        frames = pixel_frames(shown)
+        frames_BFHW3 = torch.from_numpy(np.stack([self._frames[at][row][frames] for at, row in rows]))
+        positions_BK = torch.from_numpy(self._library.positions_NT[chosen][:, shown])
+        times_BK = times_of(positions_BK, _FRAME_RATE).to(self._device)
+        truth = self._truth.take(torch.from_numpy(chosen)).at(torch.from_numpy(shown))
+        return moments_of(frames_BFHW3.to(self._device), self._config.size), times_BK, truth.to(self._device)
+
+
+def _shard_truth(library: Library, at: int, config: ReaderConfig) -> ReaderTruth:
+    """Truth of one shard's clips, from the file beside it if there is one for this grid."""
+    shard = library.shards[at]
+    key = f"{config.fine_grid}-{config.max_bodies}-{config.max_figures}"
+    path = library.folder / f"shard-{shard:05d}.reader-{key}.npz"
+    if not path.exists():
+        first = next(i for i in range(len(library)) if library.place(i)[0] == at)
+        clips = range(first, first + len(library.config.seeds(shard)))
+        truths = [reader_truth(library.scene(i), library.positions_NT[i], config) for i in clips]
+        whole = {name: np.stack([truth[name] for truth in truths]) for name in truths[0]}
+        write_atomically(path, lambda file: np.savez(file, **whole))  # type: ignore[arg-type]
+    return ReaderTruth.from_arrays(np.load(path))

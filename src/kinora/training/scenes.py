@@ -1,0 +1,32 @@
+"""Which scenes a library shows: a seed, a split and the name of a mix make one, mirrored for half of the seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kinora.core.errors import InputError
+from kinora.world.mirror import mirror
+from kinora.world.mix import RICHEST_MIX, SIMPLE_MIX, TRAINING_MIX, Mix
+from kinora.world.sampler import sample_scene
+from kinora.world.scene import Scene
+
+__all__ = ["MIXES", "clip_scene", "mix_named"]
+
+MIXES: dict[str, Mix] = {"training": TRAINING_MIX, "simple": SIMPLE_MIX, "richest": RICHEST_MIX}
+
+
+def mix_named(name: str) -> Mix:
+    """The mix of that name ("reader" is what the reader learns from); raises `InputError` naming those there are."""
+    if name == "reader":
+        from kinora.training.reader_truth import READER_MIX  # it reads libraries, so it stands above this module
+
+        return READER_MIX
+    if name not in MIXES:
+        raise InputError(f"There is no mix of scenes {name!r}; choose one of {', '.join(MIXES)} or reader.")
+    return MIXES[name]
+
+
+def clip_scene(seed: int, *, split: str = "train", mix: str = "training") -> Scene:
+    """The scene of one clip."""
+    scene = sample_scene(seed, split=split, mix=mix_named(mix))
+    return mirror(scene) if np.random.default_rng([seed, 0x0C11B]).random() < 0.5 else scene

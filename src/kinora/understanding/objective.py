@@ -1,0 +1,105 @@
+"""What the reader is trained on: its answers against exact truth.
+
+Axes: B batch, K moments, S side, P objects, A attributes, V values, G fine cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS
+from kinora.understanding.model import ObjectAnswers, Reader, SceneAnswers
+from kinora.understanding.truth import UNSAID, ReaderTruth
+
+__all__ = ["reader_loss"]
+
+CENTRE_WEIGHT, PATH_WEIGHT = 1.0, 2.0
+CENTRE_SPREAD = 0.8
+"""Cells around a centre that are forgiven for answering too: standard deviation of a bump, in fine cells."""
+CAMERA_SCALE = (8.0, 8.0, 8.0, 1.0, 1.0, 1.0, 4.0)
+"""Makes a usual camera path about 1 in every number."""
+
+
+def reader_loss(
+    reader: Reader, moments_BKCSS: Tensor, times_BK: Tensor, truth: ReaderTruth
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss, and figures for the log: share right by slot (`right/...`) and the terms (`loss/...`).
+
+    Figures are tensors without gradient; a slot that no clip of the batch has is left out.
+    """
+    bodies = reader.config.max_bodies
+    encoded = reader.encode(moments_BKCSS, times_BK)
+    scene = reader.scene(encoded)
+    kind_BP = (torch.arange(reader.config.objects, device=times_BK.device) >= bodies).long().expand_as(truth.cell_BP)
+    objects = reader.objects(encoded, truth.cell_BP.clamp(min=0), kind_BP)
+    answers = _questions(scene, objects, truth, bodies)
+    terms = {name: _balanced_entropy(logits, value) for name, (logits, value) in answers.items()}
+    terms["centre"] = CENTRE_WEIGHT * _centre_loss(scene.centre_B2GG, truth, bodies)
+    terms["path"] = PATH_WEIGHT * _path_loss(scene.camera_BK7, objects.track_BPK3, truth)
+    figures = {f"loss/{name}": term.detach() for name, term in terms.items()}
+    figures |= {
+        f"right/{name}": (logits.argmax(-1) == value)[value != UNSAID].float().mean()
+        for name, (logits, value) in answers.items()
+        if bool((value != UNSAID).any())
+    }
+    return torch.stack(list(terms.values())).mean(), figures
+
+
+def _questions(
+    scene: SceneAnswers, objects: ObjectAnswers, truth: ReaderTruth, bodies: int
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Every question by slot: logits (..., V) and the index of the true value (...)."""
+    questions: dict[str, tuple[Tensor, Tensor]] = {
+        "bodies": (scene.bodies_BV, truth.count_B2[:, 0]),
+        "figures": (scene.figures_BV, truth.count_B2[:, 1]),
+    }
+    for index, name in enumerate(SCENE_SLOTS):
+        questions[name] = (scene.slots[name], truth.scene_BS[:, index])
+
+    def of_objects(kind: str, slots: Mapping[str, object], answers: dict[str, Tensor], part: slice) -> None:
+        for index, name in enumerate(slots):
+            questions[f"{kind}.{name}"] = (answers[name][:, part], truth.value_BPA[:, part, index])
+
+    of_objects("body", BODY_SLOTS, objects.body, slice(None, bodies))
+    of_objects("figure", FIGURE_SLOTS, objects.figure, slice(bodies, None))
+    return questions
+
+
+def _balanced_entropy(logits: Tensor, value: Tensor) -> Tensor:
+    """Cross entropy in which a value's examples together weigh as the root of their number in the batch: rare values
+    count.
+    """
+    logits_NV, value_N = logits.flatten(0, -2), value.flatten()
+    said_N = value_N != UNSAID
+    count_V = torch.bincount(value_N.clamp(min=0), weights=said_N.float(), minlength=logits_NV.shape[-1])
+    weight_N = said_N * count_V.clamp(min=1).rsqrt()[value_N.clamp(min=0)]
+    entropy_N = functional.cross_entropy(logits_NV, value_N.clamp(min=0), reduction="none")
+    return (weight_N * entropy_N).sum() / weight_N.sum().clamp(min=1e-6)
+
+
+def _centre_loss(centre_B2GG: Tensor, truth: ReaderTruth, bodies: int) -> Tensor:
+    """Focal loss on centres, forgiving next to one (Zhou, Wang, Kraehenbuehl 2019, "Objects as points", equation 1)."""
+    batch, _, side, _ = centre_B2GG.shape
+    grid = torch.arange(side, device=centre_B2GG.device)
+    row_BP, column_BP = truth.cell_BP // side, truth.cell_BP % side
+    down_BPG = (grid - row_BP[..., None]).square()
+    across_BPG = (grid - column_BP[..., None]).square()
+    bump_BPGG = torch.exp((down_BPG[..., :, None] + across_BPG[..., None, :]) / (-2 * CENTRE_SPREAD**2))
+    bump_BPGG = bump_BPGG * (truth.cell_BP != UNSAID)[..., None, None]
+    bump_B2GG = torch.stack([bump_BPGG[:, :bodies].amax(1), bump_BPGG[:, bodies:].amax(1)], dim=1)
+    yes, no = functional.logsigmoid(centre_B2GG), functional.logsigmoid(-centre_B2GG)
+    hit = bump_B2GG == 1
+    focal = torch.where(hit, no.exp().square() * yes, (1 - bump_B2GG) ** 4 * yes.exp().square() * no)
+    return -focal.sum() / hit.sum().clamp(min=batch)
+
+
+def _path_loss(camera_BK7: Tensor, track_BPK3: Tensor, truth: ReaderTruth) -> Tensor:
+    scale_7 = camera_BK7.new_tensor(CAMERA_SCALE)
+    camera = functional.smooth_l1_loss(camera_BK7, truth.camera_BK7.float() * scale_7, beta=0.1)
+    apart_BPK = functional.smooth_l1_loss(track_BPK3, truth.track_BPK3.float(), beta=0.05, reduction="none").mean(-1)
+    tracked_BPK = truth.tracked_BPK.float()
+    return 0.5 * camera + 2.0 * (apart_BPK * tracked_BPK).sum() / tracked_BPK.sum().clamp(min=1)

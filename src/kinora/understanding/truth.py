@@ -1,0 +1,116 @@
+"""What a reader should say of clips, as arrays: the reader's teacher.
+
+Axes: B batch, S scene slots, P objects (bodies first, then figures), A attributes, K moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS
+from kinora.understanding.config import ReaderConfig
+
+__all__ = ["ATTRIBUTES", "UNSAID", "ReaderTruth", "mirrored"]
+
+ATTRIBUTES = max(len(BODY_SLOTS), len(FIGURE_SLOTS))
+UNSAID = -1
+"""The index for a slot that has no value here, and the cell of an object that is not there."""
+LEFT_RIGHT = {
+    "left": "right",
+    "pan_left": "pan_right",
+    "orbit_left": "orbit_right",
+    "roll_clockwise": "roll_counterclockwise",
+}
+LEFT_RIGHT |= {right: left for left, right in LEFT_RIGHT.items()}
+CAMERA_MIRROR = (1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0)
+"""A mirrored path: rotation about the axes down and forward turns round, and so does the way to the right."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReaderTruth:
+    """Exact truth about a batch of clips at their moments."""
+
+    scene_BS: Tensor
+    """Value of each slot of `SCENE_SLOTS`, in their order."""
+    count_B2: Tensor
+    """How many bodies, how many figures."""
+    cell_BP: Tensor
+    """Fine cell that holds the object's centre at the first moment; `UNSAID` where there is no object."""
+    value_BPA: Tensor
+    """Values of the object's slots, in the order of `BODY_SLOTS` or `FIGURE_SLOTS`."""
+    track_BPK3: Tensor
+    """Where its centre is seen, and how far: see `model.TRACK_NUMBERS`."""
+    tracked_BPK: Tensor
+    """1 where the track means something (the object is in front of the camera and not far outside the picture), else
+    0.
+    """
+    camera_BK7: Tensor
+    """The camera's path: see `model.CAMERA_NUMBERS`."""
+
+    @classmethod
+    def stack(cls, clips: Sequence[Mapping[str, npt.NDArray[np.generic]]]) -> Self:
+        """A batch from the arrays of single clips, named like the fields but for their axes: scene, count, cell, ..."""
+        return cls.from_arrays({name: np.stack([clip[name] for clip in clips]) for name in clips[0]})
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> Self:
+        """A batch from arrays that have B already, named like the fields but for their axes."""
+        return cls(**{f.name: torch.from_numpy(arrays[f.name.rpartition("_")[0]]) for f in fields(cls)})
+
+    @classmethod
+    def join(cls, batches: Sequence[Self]) -> Self:
+        """One long batch."""
+        return cls(**{f.name: torch.cat([getattr(batch, f.name) for batch in batches]) for f in fields(cls)})
+
+    def to(self, device: torch.device | str) -> Self:
+        return type(self)(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def take(self, index: Tensor) -> Self:
+        """The clips at `index`."""
+        return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def at(self, shown: Tensor) -> Self:
+        """The same clips at some of their moments only."""
+        return replace(
+            self,
+            track_BPK3=self.track_BPK3[:, :, shown],
+            tracked_BPK=self.tracked_BPK[:, :, shown],
+            camera_BK7=self.camera_BK7[:, shown],
+        )
+
+
+def _swap(values: tuple[str, ...]) -> list[int]:
+    """Index of every value's mirror image; the last entry, which index -1 meets, is `UNSAID`."""
+    return [values.index(LEFT_RIGHT.get(value, value)) for value in values] + [UNSAID]
+
+
+def mirrored(moments_BKCSS: Tensor, truth: ReaderTruth, config: ReaderConfig) -> tuple[Tensor, ReaderTruth]:
+    """Clips with left and right swapped, and their truth: twice the data for nothing."""
+    device = truth.cell_BP.device
+    scene_BS, value_BPA = truth.scene_BS.clone(), truth.value_BPA.clone()
+    for index, values in enumerate(SCENE_SLOTS.values()):
+        scene_BS[:, index] = torch.tensor(_swap(values), device=device)[scene_BS[:, index]]
+    for part, slots in (
+        (slice(None, config.max_bodies), BODY_SLOTS),
+        (slice(config.max_bodies, None), FIGURE_SLOTS),
+    ):
+        for index, values in enumerate(slots.values()):
+            value_BPA[:, part, index] = torch.tensor(_swap(values), device=device)[value_BPA[:, part, index]]
+    row, column = truth.cell_BP // config.fine_grid, truth.cell_BP % config.fine_grid
+    cell_BP = row * config.fine_grid + config.fine_grid - 1 - column
+    return moments_BKCSS.flip(-1), ReaderTruth(
+        scene_BS=scene_BS,
+        count_B2=truth.count_B2,
+        cell_BP=torch.where(truth.cell_BP >= 0, cell_BP, truth.cell_BP),
+        value_BPA=value_BPA,
+        track_BPK3=truth.track_BPK3 * torch.tensor([-1.0, 1.0, 1.0], device=device),
+        tracked_BPK=truth.tracked_BPK,
+        camera_BK7=truth.camera_BK7 * torch.tensor(CAMERA_MIRROR, device=device),
+    )

@@ -1,0 +1,52 @@
+"""Held-out prompts: fixed, spread evenly, true to their scenes."""
+
+from collections import Counter
+
+import pytest
+
+from kinora.core.errors import InputError
+from kinora.measure.cases import FIRST_SEED, choose_cases
+from kinora.measure.prompts import FREE, IN_GRAMMAR
+from kinora.measure.score import score
+from kinora.world.splits import held_out_combinations
+
+
+def test_the_same_every_time_and_the_first_of_many_are_the_few():
+    assert [case.prompt for case in choose_cases(6)] == [case.prompt for case in choose_cases(12)][:6]
+
+
+def test_even_over_splits_and_languages():
+    cases = choose_cases(12)
+    assert set(Counter((case.split, case.language) for case in cases).values()) == {2}
+    assert len({case.name for case in cases}) == 12
+    assert all(case.seed >= FIRST_SEED for case in cases)
+
+
+def test_prompts_are_in_their_language():
+    for case in choose_cases(12):
+        chinese = any("\u4e00" <= letter <= "\u9fff" for letter in case.prompt)
+        assert chinese == (case.language == "zh"), case.prompt
+
+
+def test_prompts_state_nothing_but_the_truth():
+    for case in choose_cases(18):
+        assert all(right == asked for right, asked in score(case.stated, case.full).values()), case.prompt
+
+
+def test_held_out_cases_show_held_out_pairs():
+    assert all(held_out_combinations(case.scene) for case in choose_cases(12) if case.split == "held_out")
+
+
+def test_no_prompts_no_measure():
+    with pytest.raises(InputError, match="0"):
+        choose_cases(0)
+
+
+def test_the_gallery_s_sentences():
+    assert len(FREE) == 30
+    assert len(IN_GRAMMAR) == 20
+    prompts = (*FREE, *IN_GRAMMAR)
+    assert len({prompt.text for prompt in prompts}) == len({prompt.seed for prompt in prompts}) == 50
+    for sentences in (FREE, IN_GRAMMAR):
+        chinese = [prompt for prompt in sentences if any("\u4e00" <= letter <= "\u9fff" for letter in prompt.text)]
+        assert 2 * len(chinese) == len(sentences)

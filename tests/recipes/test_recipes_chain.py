@@ -1,0 +1,155 @@
+"""Every recipe, one after another, at the smallest size: from nothing to a model folder that makes a clip."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinora.codec import CodecConfig
+from kinora.core.errors import InputError, WeightsError
+from kinora.recipes.bundle import bundle_recipe
+from kinora.recipes.codec import codec_recipe
+from kinora.recipes.library import codec_library, transformer_library
+from kinora.recipes.sizes import SIZES, Size, size_named
+from kinora.recipes.text import text_recipe
+from kinora.recipes.transformer import text_beside, transformer_recipe
+from kinora.training.parts import load_codec, load_part, load_text
+from kinora.training.run import RunConfig
+from kinora.weights.manifest import read_manifest
+from kinora.weights.store import load_tensors
+
+TINY = dataclasses.replace(
+    size_named("smoke"), height=32, width=32, codec=CodecConfig(channels=8, trunk_blocks=0, picture_blocks=0),
+    transformer_width=32, transformer_layers=2, transformer_heads=2, ffn_width=64, text_width=32, text_layers=1,
+    image_batch=4, video_batch=4, latent_frames=3,
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    folder: Path
+    said: list[str]
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """A folder where the whole chain was run."""
+    work = Work(tmp_path_factory.mktemp("chain"), [])
+    neighbours = codec_library(work / "codec-library", TINY, clips=4)
+    say = work.said.append
+    assert codec_recipe(work / "codec.safetensors", work / "codec-run", neighbours, TINY.codec, None, say=say)
+    transformer_library(work / "library", TINY, clips=8, codec=work / "codec.safetensors")
+    steps = RunConfig(steps=6, log_steps=2)
+    assert text_recipe(work / "text.safetensors", work / "text-run", TINY, steps, scenes=12, say=say)
+    assert train(work, steps)
+    return work
+
+
+def train(work: Work, config: RunConfig, size: Size = TINY, finish_in: float | None = None) -> bool:
+    return transformer_recipe(
+        work / "transformer.safetensors", work / "run", size, config, library_folder=work / "library",
+        codec_path=work / "codec.safetensors", text_path=work / "text.safetensors", finish_in=finish_in,
+        say=work.said.append,
+    )  # fmt: skip
+
+
+def test_the_chain_leaves_every_part(work: Work) -> None:
+    assert load_codec(work / "codec.safetensors").config == TINY.codec
+    encoder, tokenizer = load_text(work / "text.safetensors")
+    assert encoder.config.vocabulary == len(tokenizer)
+    assert not tokenizer.unknown("一个红色的球在沙地上滚动")
+    assert load_part(work / "transformer.safetensors", "transformer").record["steps"] == 6
+    assert any("read back" in sentence for sentence in work.said)
+    assert any("linear PSNR" in sentence for sentence in work.said)
+
+
+def test_a_run_leaves_curve_and_sheet(work: Work) -> None:
+    names = {path.name for path in (work / "run").iterdir()}
+    assert {"run.json", "recipe.json", "libraries.json", "metrics.jsonl", "loss.png", "checkpoint.safetensors"} <= names
+    assert "sheet-000006.png" in names
+
+
+def test_training_moves_text_encoder_and_transformer(work: Work) -> None:
+    before, _ = load_text(work / "text.safetensors")
+    after, _ = load_text(text_beside(work / "transformer.safetensors"))
+    assert not np.allclose(before.embedding.weight.detach(), after.embedding.weight.detach())
+
+
+def test_a_finished_run_goes_no_further_and_stays_as_it_is(work: Work) -> None:
+    weights = (work / "transformer.safetensors").read_bytes()
+    assert train(work, RunConfig(steps=500))  # the plan was made when the run began
+    assert (work / "transformer.safetensors").read_bytes() == weights
+
+
+def test_another_size_in_the_same_folder_is_refused(work: Work) -> None:
+    with pytest.raises(InputError, match="began with another transformer_layers"):
+        train(work, RunConfig(steps=6), dataclasses.replace(TINY, transformer_layers=3))
+
+
+def test_the_bundle_is_a_model_that_loads(work: Work) -> None:
+    manifest = bundle_recipe(
+        work / "model", name="chain", codec=work / "codec.safetensors",
+        text=text_beside(work / "transformer.safetensors"), transformer=work / "transformer.safetensors",
+    )  # fmt: skip
+    assert read_manifest(work / "model") == manifest
+    assert manifest.sizes == {"1:1": (32, 32), "16:9": (32, 32), "9:16": (32, 32)}
+    from kinora.pipeline.model import load_model
+
+    model = load_model(work / "model")
+    part = load_part(work / "transformer.safetensors", "transformer").tensors
+    stored = model.transformer.state_dict()
+    assert stored.keys() == part.keys()
+    assert all(np.allclose(stored[name], part[name], rtol=0.01, atol=1e-3) for name in part)  # bfloat16 on disk
+    exact = load_tensors(work / "model", "codec.")
+    assert np.array_equal(exact["basis_PC"], load_codec(work / "codec.safetensors").basis_PC)
+
+
+def test_parts_that_do_not_belong_together_are_refused(work: Work) -> None:
+    with pytest.raises(WeightsError, match="holds a text, not a codec"):
+        bundle_recipe(
+            work / "wrong", name="x", codec=work / "text.safetensors", text=work / "text.safetensors",
+            transformer=work / "transformer.safetensors",
+        )  # fmt: skip
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_part(work / "nothing.safetensors", "codec")
+    assert not (work / "wrong").exists()
+
+
+def test_the_decoder_trains_on_an_encoder_that_stays(work: Work) -> None:
+    from kinora.training.latents import encoder_key
+    from kinora.training.library import Library
+
+    config = dataclasses.replace(
+        TINY.codec, trunk_blocks=1, trunk_width=16, picture_blocks=1, picture_width=16, picture_features=4
+    )
+    assert codec_recipe(
+        work / "decoder.safetensors", work / "decoder-run", Library(work / "codec-library"), config,
+        RunConfig(steps=3, log_steps=1), start=work / "codec.safetensors", batch=2, say=work.said.append,
+    )  # fmt: skip
+    before, after = load_codec(work / "codec.safetensors"), load_codec(work / "decoder.safetensors")
+    assert encoder_key(before) == encoder_key(after)
+    assert after.config == config
+
+
+def test_a_codec_does_not_learn_from_scattered_frames(work: Work) -> None:
+    from kinora.training.library import Library
+
+    with pytest.raises(InputError, match="for codec"):
+        codec_recipe(work / "x.safetensors", work / "x", Library(work / "library"), TINY.codec, None)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_presets_of_size_are_whole(name: str) -> None:
+    size = size_named(name)
+    transformer = size.transformer()
+    cell = size.codec.compression.space * transformer.patch
+    assert size.height % cell == size.width % cell == 0
+    assert transformer.text_width == size.text(1000).width
+    with pytest.raises(InputError, match="smoke, small, gpu"):
+        size_named("huge")

@@ -1,0 +1,141 @@
+"""The reader's teacher against scenes: known places, mirrors, and what the renderer shows."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS
+from kinora.training.library import LibraryConfig
+from kinora.training.reader_truth import READER_MIX, ReaderBatches, reader_split, reader_truth
+from kinora.training.rendering import render_library
+from kinora.understanding.config import ReaderConfig
+from kinora.understanding.truth import UNSAID, ReaderTruth, mirrored
+from kinora.world.mirror import mirror
+from kinora.world.render import render
+from kinora.world.sampler import sample_scene
+from kinora.world.scene import Body, CameraPath, Place, Scene
+from kinora.world.splits import SPLITS
+
+CONFIG = ReaderConfig()
+SHOWN = np.array([0, 2, 9, 20])
+LEVEL = CameraPath(position=(0.0, -6.0, 1.0), target=(0.0, 0.0, 1.0))
+
+
+def one_ball(**camera) -> Scene:
+    ball = Body(shape="sphere", colour="red", size="medium", material="matte", action="rest", position=(0.1, 0.0, 0.5))
+    return Scene(place=Place(ground="sand", sky="day"), bodies=(ball,), camera=dataclasses.replace(LEVEL, **camera))
+
+
+def test_place_and_values_of_a_ball_before_a_level_camera():
+    truth = reader_truth(one_ball(), SHOWN, CONFIG)
+    # 0.5 m under the axis and 0.1 m right of it at 6 m, where half a picture spans 6 tan 0.36 m.
+    down, across = 0.5 / (6 * np.tan(0.36)), 0.1 / (6 * np.tan(0.36))
+    row, column = divmod(int(truth["cell"][0]), CONFIG.fine_grid)
+    assert (row, column) == (int((1 + down) / 2 * CONFIG.fine_grid), CONFIG.fine_grid // 2)
+    assert truth["track"][0, :, 1] == pytest.approx(down, abs=1e-6)
+    assert truth["track"][0, :, 0] == pytest.approx(across, abs=1e-6)
+    assert truth["tracked"][0].tolist() == [1, 1, 1, 1]
+    said = {name: values[index] for (name, values), index in zip(BODY_SLOTS.items(), truth["value"][0], strict=True)}
+    assert {name: said[name] for name in ("colour", "shape", "size", "action", "direction")} == {
+        "colour": "red", "shape": "sphere", "size": "medium", "action": "rest", "direction": "none",
+    }  # fmt: skip
+    assert truth["value"][0, list(BODY_SLOTS).index("speed")] == UNSAID
+    assert truth["count"].tolist() == [1, 0]
+    assert (truth["cell"][1:] == UNSAID).all()
+    assert not truth["tracked"][1:].any()
+    assert not truth["camera"].any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "sign"),
+    [("pan_right", 1, 1), ("pan_left", 1, -1), ("tilt_up", 0, 1), ("zoom_in", 6, 1), ("zoom_out", 6, -1), ("dolly_in", 5, 1)],
+)
+def test_the_camera_s_path_in_numbers(kind, number, sign):
+    truth = reader_truth(one_ball(kind=kind, rate=0.05), SHOWN, CONFIG)
+    camera_K7 = truth["camera"]
+    assert not camera_K7[0].any()
+    assert (np.diff(camera_K7[:, number]) * sign > 0).all()
+    assert camera_K7[-1, number] == pytest.approx(sign * 0.05 * (5.0 - 0.2), rel=1e-3)
+    others = np.delete(camera_K7, number, axis=1)
+    assert np.abs(others).max() < 1e-6
+    camera = list(SCENE_SLOTS).index("camera")
+    assert SCENE_SLOTS["camera"][truth["scene"][camera]] == kind
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_truth_of_the_mirrored_scene_is_the_mirrored_truth(seed):
+    scene = sample_scene(seed, mix=READER_MIX)
+    here = ReaderTruth.stack([reader_truth(scene, SHOWN, CONFIG)])
+    there = ReaderTruth.stack([reader_truth(mirror(scene), SHOWN, CONFIG)])
+    _, swapped = mirrored(torch.zeros(1, 4, 6, 16, 16), here, CONFIG)
+    for field in dataclasses.fields(ReaderTruth):
+        a, b = getattr(swapped, field.name).double(), getattr(there, field.name).double()
+        assert torch.allclose(a, b, atol=1e-4), field.name
+
+
+def test_centres_lie_on_what_the_renderer_draws():
+    """At the first moment the pixel under a body's centre shows that body, or another one in front of it."""
+    scenes = [sample_scene(seed, mix=READER_MIX) for seed in range(40, 52)]
+    rendered = render(scenes, height=128, width=128, frames=[[0]] * len(scenes), truth=True)
+    hits, asked = 0, 0
+    for scene, ids_FHW in zip(scenes, np.asarray(rendered.ids_BFHW), strict=True):
+        truth = reader_truth(scene, SHOWN, CONFIG)
+        for body in range(len(scene.bodies)):
+            across, down = truth["track"][body, 0, :2]
+            asked += 1
+            hits += ids_FHW[0, int((down + 1) * 64), int((across + 1) * 64)] == 2 + body
+    assert asked >= 12
+    assert hits >= 0.85 * asked
+
+
+def test_two_in_one_cell_keep_cells_of_their_own():
+    near = Body(shape="sphere", colour="red", size="small", material="matte", position=(0.1, -1.0, 0.9))
+    far = dataclasses.replace(near, colour="blue", position=(0.1, 1.0, 0.9))
+    scene = dataclasses.replace(one_ball(), bodies=(far, near))
+    cells = reader_truth(scene, SHOWN, CONFIG)["cell"][:2]
+    assert cells[0] != cells[1]
+    row, column = divmod(int(cells[1]), CONFIG.fine_grid)
+    assert (row, column) == (CONFIG.fine_grid // 2, CONFIG.fine_grid // 2)
+
+
+def test_the_judge_s_scenes_come_from_all_splits():
+    drawn = [reader_split(seed) for seed in range(400)]
+    assert {split: round(drawn.count(split) / 400, 1) for split in SPLITS} == {
+        "train": 0.6,
+        "held_out": pytest.approx(0.25, abs=0.06),
+        "out_of_range": pytest.approx(0.15, abs=0.06),
+    }
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory) -> ReaderBatches:
+    folder = tmp_path_factory.mktemp("library")
+    library = render_library(folder, LibraryConfig(count=6, height=32, width=32, shard_clips=3, mix="reader"))
+    return ReaderBatches(library, ReaderConfig(size=32))
+
+
+def test_seed_and_step_decide_a_batch(batches):
+    moments, times, truth = batches.draw(1, 5, 4)
+    again, _, truth_again = batches.draw(1, 5, 4)
+    assert torch.equal(moments, again)
+    assert torch.equal(truth.cell_BP, truth_again.cell_BP)
+    assert moments.shape[0] == 4
+    assert moments.shape[1] == times.shape[1] == truth.track_BPK3.shape[2] == truth.camera_BK7.shape[1]
+    assert not torch.equal(moments[:, :1], batches.draw(1, 6, 4)[0][:, :1])
+    counts = {batches.draw(1, step, 2)[1].shape[1] for step in range(12)}
+    assert counts == {3, 4, 5}
+
+
+def test_clips_of_all_shards_meet_their_own_truth(batches):
+    """Truth kept beside the shards is that of the clip's own scene and positions."""
+    library = batches._library
+    assert len(list(library.folder.glob("*.reader-*.npz"))) == 2
+    again = ReaderBatches(library, ReaderConfig(size=32))
+    for index in (0, 4, 5):
+        _, times, truth = again.take(np.array([index]))
+        own = reader_truth(library.scene(index), library.positions_NT[index], ReaderConfig(size=32))
+        assert times[0].tolist() == (library.positions_NT[index] / 4).tolist()
+        assert np.array_equal(truth.cell_BP[0].numpy(), own["cell"])
+        assert np.array_equal(truth.value_BPA[0].numpy(), own["value"])
