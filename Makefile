@@ -12,6 +12,9 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Threads that wait asleep: on a machine that is busy with other work, spinning ones made a film ten times slower (docs/log.md).
+export OMP_WAIT_POLICY ?= PASSIVE
+
 # Unexpanded, so that a sentence may hold a $ or a quotation mark.
 export KINORA_PROMPT := $(value PROMPT)
 export KINORA_FILM := $(value FILM)

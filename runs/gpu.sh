@@ -55,7 +55,8 @@ render() {
     timeout -s INT "$(awk -v b="$BUDGET" -v l="$(left)" 'BEGIN { s = 0.25 * b; print int(s < l - 10 ? s : l - 10) }')" \
         "$PYTHON" -c "$PROGRAM" train library $S --clips "$CLIPS" --processes "$PROCESSES" \
         --codec "$WORK/codec.safetensors" --out "$WORK/library" || code=$?
-    [ $code -eq 0 ] || [ $code -eq 124 ] || [ $code -eq 130 ]
+    [ $code -eq 0 ] || [ $code -eq 124 ] || [ $code -eq 130 ] || return $code
+    ls "$WORK"/library/*.truth.npz > /dev/null 2>&1 || return 3   # not one whole shard yet: the next call goes on
 }
 step library render
 

@@ -19,7 +19,9 @@ from kinora.measure.prompts import GalleryPrompt
 from kinora.measure.report import markdown
 from kinora.measure.sheet import draw_sheet, strip
 
-CASES = choose_cases(6)
+SIZE = 32
+CASES = [dataclasses.replace(case, scene=dataclasses.replace(case.scene, seconds=1.5)) for case in choose_cases(6)]
+"""Cut short, so that their true renders cost little."""
 
 
 class Painter:
@@ -35,7 +37,9 @@ class Painter:
 
 
 class Knower:
-    """Knows every case by its grey; tells the truth, but takes every sky for night. Anything else it takes for nothing."""
+    """Knows every case by its grey; tells the truth, but takes every sky for night. Anything else it takes for
+    nothing.
+    """
 
     def read(self, clip: Clip) -> SceneSlots:
         grey = int(clip.frames_FHWC[0, 0, 0, 0])
@@ -50,16 +54,16 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     painter = Painter()
     subject = Subject(name="painter", weights="abc", maker=painter, seconds=0.5)
-    results = measure_model(subject, Knower(), CASES, folder)
+    results = measure_model(subject, Knower(), CASES, folder, true_size=SIZE)
     return folder, painter, subject, results
 
 
 def test_each_prompt_is_made_once_even_if_measured_again(measured):
     folder, painter, subject, _ = measured
     assert painter.asked == len(CASES)
-    measure_model(subject, Knower(), CASES, folder)
+    measure_model(subject, Knower(), CASES[:2], folder, true_size=SIZE)
     assert painter.asked == len(CASES)
-    measure_model(dataclasses.replace(subject, weights="abd"), Knower(), CASES[:1], folder)
+    measure_model(dataclasses.replace(subject, weights="abd"), Knower(), CASES[:1], folder, true_size=SIZE)
     assert painter.asked == len(CASES) + 1
 
 
@@ -72,9 +76,9 @@ def test_a_measurement_that_was_cut_off_goes_on(tmp_path):
 
     subject = Subject(name="stops", weights="x", maker=Stops(), seconds=0.5)
     with pytest.raises(KeyboardInterrupt):
-        measure_model(subject, Knower(), CASES[:3], tmp_path)
+        measure_model(subject, Knower(), CASES[:3], tmp_path, true_size=SIZE)
     painter = Painter()
-    results = measure_model(dataclasses.replace(subject, maker=painter), Knower(), CASES[:3], tmp_path)
+    results = measure_model(dataclasses.replace(subject, maker=painter), Knower(), CASES[:3], tmp_path, true_size=SIZE)
     assert (len(results), painter.asked) == (3, 1)
 
 
@@ -96,7 +100,11 @@ def test_figures_of_a_judge_that_takes_every_sky_for_night(measured):
     record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     skies = [case.stated.sky for case in CASES if case.stated.sky is not None]
     right = skies.count("night") / len(skies)
-    assert record["slots"]["sky"] == {"asked": len(skies), "generated": pytest.approx(right), "true": pytest.approx(right)}
+    assert record["slots"]["sky"] == {
+        "asked": len(skies),
+        "generated": pytest.approx(right),
+        "true": pytest.approx(right),
+    }
     others = [figures["generated"] for slot, figures in record["slots"].items() if slot != "sky"]
     assert others == [1.0] * len(others)
     assert record["macro"] == pytest.approx((len(others) + right) / (len(others) + 1))
@@ -110,11 +118,12 @@ def test_figures_of_a_judge_that_takes_every_sky_for_night(measured):
     assert "| theatre | 2 | 33.25 dB | 30.00 dB |" in text
     assert f"| sky | {len(skies)} | {100 * right:.1f}% |" in text
     assert all(case.prompt in text for case in CASES)
-    assert Image.open(folder / "sheet-1.png").size[0] > 6 * 128
+    with Image.open(folder / "sheet-1.png") as sheet:
+        assert sheet.size[0] > 6 * 128
 
 
 def test_what_was_skipped_says_why(measured):
-    _, _, subject, results = measured
+    *_, results = measured
     from kinora.measure.report import Report
 
     skipped = CodecFigure(name="photographs", clips=0, psnr=None, worst=None, note="a package is missing")
@@ -125,7 +134,7 @@ def test_what_was_skipped_says_why(measured):
 def test_progress_counts_up_and_foretells(tmp_path):
     heard = []
     subject = Subject(name="p", weights="w", maker=Painter(), seconds=0.5)
-    measure_model(subject, Knower(), CASES[:2], tmp_path, on_case=lambda *event: heard.append(event))
+    measure_model(subject, Knower(), CASES[:2], tmp_path, true_size=SIZE, on_case=lambda *event: heard.append(event))
     assert [event[:2] for event in heard] == [(0, 2), (1, 2), (2, 2)]
     assert heard[0][2] is None
     assert heard[1][2] is not None
@@ -153,7 +162,8 @@ def test_strips_hold_the_first_and_the_last_frame(tmp_path):
     assert picture.getpixel((90, 5)) == (0, 0, 0)
     assert picture.getpixel((175, 5)) == (250, 250, 250)
     draw_sheet(tmp_path / "sheet.png", [("1", picture), ("2\n3/4", picture)])
-    assert Image.open(tmp_path / "sheet.png").size[1] > 80
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size[1] > 80
 
 
 def test_the_gallery_shows_every_prompt_and_its_unknown_words(tmp_path):

@@ -50,7 +50,7 @@ def test_matrices_inside_blocks_go_to_muon_and_the_rest_to_adam() -> None:
     optimisers.step(1.0)
     names = [name for name, _ in optimisers.tensors()]
     assert sum(name.startswith("muon") for name in names) == 2  # two matrices, one buffer each
-    assert sum(name.startswith("adam") for name in names) == 3 * 4  # two biases, a head of two; step and two moments each
+    assert sum(name.startswith("adam") for name in names) == 3 * 4  # two biases, a head; step and two moments each
 
 
 def test_they_learn() -> None:

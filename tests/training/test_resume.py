@@ -1,4 +1,4 @@
-"""A run that is killed and resumed ends in the same weights, to the bit, as one that is not. Real processes, real SIGKILL."""
+"""A run that is killed and resumed ends in the same weights, to the bit, as one that is not. Real SIGKILL."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kinora.training.library import Library
 from kinora.training.latents import LatentSet
+from kinora.training.library import Library
 
 PROGRAM = """
 import sys

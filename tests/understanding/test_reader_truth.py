@@ -18,7 +18,7 @@ from kinora.world.sampler import sample_scene
 from kinora.world.scene import Body, CameraPath, Place, Scene
 from kinora.world.splits import SPLITS
 
-CONFIG = ReaderConfig()
+CONFIG, CONFIG_32 = ReaderConfig(), ReaderConfig(size=32)
 SHOWN = np.array([0, 2, 9, 20])
 LEVEL = CameraPath(position=(0.0, -6.0, 1.0), target=(0.0, 0.0, 1.0))
 
@@ -50,7 +50,14 @@ def test_place_and_values_of_a_ball_before_a_level_camera():
 
 @pytest.mark.parametrize(
     ("kind", "number", "sign"),
-    [("pan_right", 1, 1), ("pan_left", 1, -1), ("tilt_up", 0, 1), ("zoom_in", 6, 1), ("zoom_out", 6, -1), ("dolly_in", 5, 1)],
+    [
+        ("pan_right", 1, 1),
+        ("pan_left", 1, -1),
+        ("tilt_up", 0, 1),
+        ("zoom_in", 6, 1),
+        ("zoom_out", 6, -1),
+        ("dolly_in", 5, 1),
+    ],
 )
 def test_the_camera_s_path_in_numbers(kind, number, sign):
     truth = reader_truth(one_ball(kind=kind, rate=0.05), SHOWN, CONFIG)
@@ -113,7 +120,7 @@ def test_the_judge_s_scenes_come_from_all_splits():
 def batches(tmp_path_factory) -> ReaderBatches:
     folder = tmp_path_factory.mktemp("library")
     library = render_library(folder, LibraryConfig(count=6, height=32, width=32, shard_clips=3, mix="reader"))
-    return ReaderBatches(library, ReaderConfig(size=32))
+    return ReaderBatches(library, CONFIG_32)
 
 
 def test_seed_and_step_decide_a_batch(batches):
@@ -121,21 +128,43 @@ def test_seed_and_step_decide_a_batch(batches):
     again, _, truth_again = batches.draw(1, 5, 4)
     assert torch.equal(moments, again)
     assert torch.equal(truth.cell_BP, truth_again.cell_BP)
-    assert moments.shape[0] == 4
     assert moments.shape[1] == times.shape[1] == truth.track_BPK3.shape[2] == truth.camera_BK7.shape[1]
-    assert not torch.equal(moments[:, :1], batches.draw(1, 6, 4)[0][:, :1])
-    counts = {batches.draw(1, step, 2)[1].shape[1] for step in range(12)}
-    assert counts == {3, 4, 5}
+    assert not torch.equal(moments[:4, :1], batches.draw(1, 6, 4)[0][:4, :1])
 
 
-def test_clips_of_all_shards_meet_their_own_truth(batches):
-    """Truth kept beside the shards is that of the clip's own scene and positions."""
-    library = batches._library
-    assert len(list(library.folder.glob("*.reader-*.npz"))) == 2
-    again = ReaderBatches(library, ReaderConfig(size=32))
-    for index in (0, 4, 5):
-        _, times, truth = again.take(np.array([index]))
-        own = reader_truth(library.scene(index), library.positions_NT[index], ReaderConfig(size=32))
-        assert times[0].tolist() == (library.positions_NT[index] / 4).tolist()
-        assert np.array_equal(truth.cell_BP[0].numpy(), own["cell"])
-        assert np.array_equal(truth.value_BPA[0].numpy(), own["value"])
+def test_batches_are_clips_or_three_times_as_many_pictures(batches):
+    camera, direction = list(SCENE_SLOTS).index("camera"), list(BODY_SLOTS).index("direction")
+    drawn = [batches.draw(1, step, 2) for step in range(16)]
+    assert {tuple(times.shape) for _, times, _ in drawn} == {(6, 1), (2, 3), (2, 4), (2, 5)}
+    for _, times, truth in drawn:
+        tells_motion = times.shape[1] > 1
+        assert bool((truth.scene_BS[:, camera] != UNSAID).all()) == tells_motion
+        assert tells_motion or bool((truth.value_BPA[:, :6, direction] == UNSAID).all())
+        assert bool((truth.scene_BS[:, 0] != UNSAID).all())
+
+
+@pytest.mark.parametrize("index", [0, 4, 5])
+def test_clips_of_all_shards_meet_their_own_truth(batches, index):
+    """Truth kept beside the shards is that of the clip's own scene, and moments are those of its own frames."""
+    source = ReaderBatches(batches.library, CONFIG_32)._clips
+    moments, times, truth = source.take(np.array([index]), [0, 2, 4])
+    positions = batches.library.positions_NT[index]
+    own = reader_truth(batches.library.scene(index), positions, CONFIG_32)
+    assert times[0].tolist() == (positions[[0, 2, 4]] / 4).tolist()
+    assert np.array_equal(truth.cell_BP[0].numpy(), own["cell"])
+    assert np.array_equal(truth.value_BPA[0].numpy(), own["value"])
+    assert np.array_equal(truth.track_BPK3[0].numpy(), own["track"][:, [0, 2, 4]])
+    frames = batches.library.frames(index)
+    last = torch.from_numpy(frames[[0, 8, 16]]).permute(0, 3, 1, 2) * (2 / 255) - 1
+    assert torch.allclose(moments[0, :, :3], last, atol=1e-5)
+
+
+def test_stills_come_from_a_library_of_their_own(batches, tmp_path):
+    config = LibraryConfig(count=2, height=32, width=32, latent_frames=1, first_seed=90)
+    stills = render_library(tmp_path, config)
+    with_stills = ReaderBatches(batches.library, CONFIG_32, stills=stills)
+    first_frames = {stills.frames(i)[0].tobytes() for i in range(2)}
+    moments, times, _ = with_stills._stills.take(np.array([0, 1]), [0])
+    assert times.tolist() == [[0.0], [0.0]]
+    shown = ((moments[:, 0, :3] + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+    assert {picture.numpy().tobytes() for picture in shown} == first_frames

@@ -234,7 +234,8 @@ def test_tracks_follow_a_body_and_notice_when_it_is_hidden() -> None:
     # Points of a body that does not turn keep their distance from its projected middle's world motion.
     assert (np.diff(found.pixels_FP2[:, first, 0], axis=0) > 0).all()
     assert np.abs(found.pixels_FP2[:, ground] - found.pixels_FP2[:1, ground]).max() == 0
-    assert not found.visible_FP[4, first].any()
+    # Half way only its top looks over the nearer one.
+    assert found.visible_FP[4, first].mean() < 0.35
     assert found.visible_FP[8, first].mean() > 0.5
 
 

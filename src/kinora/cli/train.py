@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kinora.recipes.sizes import Size
@@ -56,7 +56,7 @@ def _step(
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", type=Path, required=True, dest="folder", help="folder of the run; given again, it resumes")
+    parser.add_argument("--run", type=Path, required=True, dest="folder", help="folder of the run; again: it resumes")
     parser.add_argument("--out", type=Path, required=True, help="where the trained part goes (.safetensors)")
     parser.add_argument("--minutes", type=float, default=5.0, help="time budget of a new run (default: 5)")
     parser.add_argument("--steps", type=int, help="fix the number of steps of a new run instead")
@@ -96,11 +96,14 @@ def _add_text(steps: Steps[argparse.ArgumentParser]) -> None:
 def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "transformer", "train the transformer, and the text encoder with it", _transformer)
     parser.add_argument("--library", type=Path, required=True)
+    parser.add_argument("--image-library", type=Path, help="single pictures for the first stage")
     parser.add_argument("--long-library", type=Path, help="clips of every latent frame, for a last stage")
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="go on from this trained transformer, in a new run")
+    parser.add_argument("--image-share", type=float, help="share of the time for still pictures, if not the preset's")
     parser.add_argument("--batch", type=int, help="clips a step, if not the preset's")
-    parser.add_argument("--patch", type=int, choices=(1, 2), help="latent cells along a token's side, if not the preset's")
+    parser.add_argument("--patch", type=int, choices=(1, 2), help="latent cells along a token's side")
     parser.add_argument("--layers", type=int, help="blocks of the transformer, if not the preset's")
     parser.add_argument("--compile", action="store_true", help="compile the blocks (GPU)")
     parser.add_argument("--finish-in", type=float, metavar="MINUTES", help="let a run end sooner or later than planned")
@@ -129,8 +132,8 @@ def _size(args: argparse.Namespace) -> Size:
     from kinora.recipes.sizes import size_named
 
     size = size_named(args.size)
-    changes: dict[str, int] = {
-        name: value for name in ("height", "width") if (value := getattr(args, name, None)) is not None
+    changes: dict[str, Any] = {
+        name: value for name in ("height", "width", "image_share") if (value := getattr(args, name, None)) is not None
     }
     for option, name in (("patch", "patch"), ("layers", "transformer_layers")):
         if getattr(args, option, None):
@@ -205,7 +208,8 @@ def _transformer(args: argparse.Namespace) -> bool:
 
     return transformer_recipe(
         args.out, args.folder, _size(args), _run_config(args), library_folder=args.library, codec_path=args.codec,
-        text_path=args.text, long_library_folder=args.long_library, compile_blocks=args.compile,
+        text_path=args.text, image_library_folder=args.image_library, long_library_folder=args.long_library,
+        start=args.start, compile_blocks=args.compile,
         finish_in=None if args.finish_in is None else 60.0 * args.finish_in, say=_say,
     )  # fmt: skip
 

@@ -51,14 +51,14 @@ class ClipCache:
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
         if path.exists():
             try:
-                with np.load(path) as held:
+                with path.open("rb") as file, np.load(file) as held:
                     return Clip(frames_FHWC=held["frames"], frame_rate=float(held["frame_rate"]))
             except (OSError, ValueError, KeyError, zipfile.BadZipFile):
                 path.unlink()  # half a file from a full disk: made again below
         clip = make()
         beside = path.with_suffix(f".{os.getpid()}.part")
-        with beside.open("wb") as file:
-            np.savez_compressed(file, frames=clip.frames_FHWC, frame_rate=clip.frame_rate)
+        with beside.open("wb") as written:
+            np.savez_compressed(written, frames=clip.frames_FHWC, frame_rate=clip.frame_rate)
         beside.replace(path)
         return clip
 

@@ -25,7 +25,7 @@ __all__ = ["Judge", "Subject", "judge_alone", "measure_model", "write_report"]
 
 ROWS_PER_SHEET = 20
 TRUE_SIZE = 128
-"""Side of the true renders: as much as the reader looks at."""
+"""Side of the true renders unless told otherwise: as much as the reader looks at."""
 
 
 class Judge(Protocol):
@@ -56,7 +56,13 @@ OnCase = Callable[[int, int, float | None], None]
 
 
 def measure_model(
-    subject: Subject, judge: Judge, cases: Sequence[Case], folder: Path, *, on_case: OnCase | None = None
+    subject: Subject,
+    judge: Judge,
+    cases: Sequence[Case],
+    folder: Path,
+    *,
+    true_size: int = TRUE_SIZE,
+    on_case: OnCase | None = None,
 ) -> list[CaseResult]:
     """Make every case's clip (or take it from `folder`/clips) and read it. Cut off and called again, it goes on."""
     cache = ClipCache(folder / "clips")
@@ -66,7 +72,7 @@ def measure_model(
             left = (time.monotonic() - started) / done * (len(cases) - done) if done else None
             on_case(done, len(cases), left)
         clip = cache.generated(subject.request(case), subject.weights, subject.maker)
-        results.append(_judge(case, clip, cache.true(case.scene, TRUE_SIZE), judge))
+        results.append(_judge(case, clip, cache.true(case.scene, true_size), judge))
     if on_case is not None:
         on_case(len(cases), len(cases), 0.0)
     return results

@@ -1,4 +1,4 @@
-"""Recipe: the codec. The encoder in closed form from rendered clips; then, if asked, the decoder's learned correction."""
+"""Recipe: the codec. The encoder in closed form from clips; then, if asked, the decoder's learned correction."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ HELD_OUT_SEED = 900_000_000
 def text_recipe(
     out: Path, folder: Path, size: Size, config: RunConfig, *, scenes: int = 3000, say: Callable[[str], None] = print
 ) -> bool:
-    """Train the text encoder of `size` to have every slot read back from it; writes the part `out`. True when finished."""
+    """Train the text encoder of `size` to have every slot read back from it; writes `out`. True when finished."""
     folder.mkdir(parents=True, exist_ok=True)
     pool = _captions(folder / "captions.json", range(scenes))
     tokenizer = _vocabulary(folder / "vocabulary.json", pool)
@@ -58,7 +58,7 @@ def _captions(path: Path, seeds: range) -> CaptionPool:
 
 
 def _vocabulary(path: Path, pool: CaptionPool) -> Tokenizer:
-    """All words of the scene vocabulary and of the captions; kept, because a run must not change its tongue half-way."""
+    """All words of the scene vocabulary and of the captions; kept, because a run must not change its tongue."""
     if not path.exists():
         text = build_vocabulary(pool.texts, all_wordings()).to_json()
         write_atomically(path, lambda file: file.write(text.encode("utf-8")))

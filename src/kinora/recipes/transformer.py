@@ -17,7 +17,7 @@ from kinora.training.files import write_json
 from kinora.training.generator import Generator, GeneratorJob, GeneratorStage
 from kinora.training.latents import FrameEncoder, LatentSet, encode_library
 from kinora.training.library import Library
-from kinora.training.parts import Part, load_codec, load_text, save_part
+from kinora.training.parts import Part, load_codec, load_part, load_text, save_part
 from kinora.training.plan import Stage
 from kinora.training.run import Run, RunConfig
 from kinora.transformer.model import Transformer
@@ -45,14 +45,19 @@ def transformer_recipe(
     library_folder: Path,
     codec_path: Path,
     text_path: Path,
+    image_library_folder: Path | None = None,
     long_library_folder: Path | None = None,
+    start: Path | None = None,
     compile_blocks: bool = False,
     finish_in: float | None = None,
     say: Callable[[str], None] = print,
 ) -> bool:
-    """Train on a library; writes `out` (transformer) and `out` with "-text" (text encoder). True when the run is finished.
+    """Train on a library; writes `out` (transformer) and `out` with "-text" (text encoder). True when finished.
 
-    `long_library_folder` holds clips of every latent frame for a last stage at full length; `finish_in` seconds amends the plan.
+    `image_library_folder` holds single pictures for the first stage (many scenes for the cost of a few clips; without
+    it the stage sees the clips' own first frames); `long_library_folder` holds clips of every latent frame for a last
+    stage at full length; `start` is a trained transformer to go on from, with its text encoder as `text_path`, on
+    another machine or with another library; `finish_in` seconds amends the plan.
     """
     codec = load_codec(codec_path)
     text, tokenizer = load_text(text_path)
@@ -60,9 +65,16 @@ def transformer_recipe(
     _keep_recipe(folder, size)
     torch.manual_seed(config.seed)
     model = Generator(Transformer(size.transformer()), text)
-    feeds = [_feed(folder, path, codec_path, tokenizer, size, config) for path in (library_folder, long_library_folder) if path]
+    if start is not None:
+        _start_from(model.transformer, start)
+    clips, pictures, long = (
+        None if path is None else _feed(folder, path, codec_path, tokenizer, size, config)
+        for path in (library_folder, image_library_folder, long_library_folder)
+    )
+    assert clips is not None
+    stages = _stages(clips, clips if pictures is None else pictures, long, size)
     job = GeneratorJob(
-        model, _stages(feeds, size), objective=size.objective, tokenizer=tokenizer, codec=codec, prompts=PROMPTS,
+        model, stages, objective=size.objective, tokenizer=tokenizer, codec=codec, prompts=PROMPTS,
         device=config.device, compile_blocks=compile_blocks,
     )  # fmt: skip
     run = Run(folder, job, config, say)
@@ -71,6 +83,18 @@ def transformer_recipe(
     finished = run.go()
     write_generator(out, run, model, tokenizer.to_json(), library_folder)
     return finished
+
+
+def _start_from(transformer: Transformer, path: Path) -> None:
+    """Take the weights of a trained transformer of the same configuration."""
+    part = load_part(path, "transformer")
+    held, wanted = part.config, json.loads(json.dumps(dataclasses.asdict(transformer.config)))
+    changed = sorted(name for name in wanted if wanted[name] != held.get(name))
+    if changed:
+        raise InputError(
+            f"{path} is a transformer of another {', '.join(changed)}; give the options it was trained with."
+        )
+    transformer.load_state_dict(dict(part.tensors))
 
 
 def write_generator(out: Path, run: Run, model: Generator, vocabulary: str, library_folder: Path) -> None:
@@ -121,7 +145,7 @@ def _keep_recipe(folder: Path, size: Size) -> None:
 def _feed(
     folder: Path, library_folder: Path, codec_path: Path, tokenizer: Tokenizer, size: Size, config: RunConfig
 ) -> ClipBatches:
-    """Batches of one library; how much of it there was when the run began is noted, so that a resumed run sees the same."""
+    """Batches of one library; how much of it there was when the run began is noted: a resumed run sees the same."""
     noted = folder / "libraries.json"
     shards: dict[str, int] = json.loads(noted.read_text(encoding="utf-8")) if noted.exists() else {}
     library = Library(library_folder, shards=shards.get(library_folder.name))
@@ -134,24 +158,22 @@ def _feed(
     return ClipBatches(library, latents, tokenizer, text_length=size.text_length, device=config.device)
 
 
-def _stages(feeds: list[ClipBatches], size: Size) -> list[GeneratorStage]:
+def _stages(clips: ClipBatches, pictures: ClipBatches, long: ClipBatches | None, size: Size) -> list[GeneratorStage]:
     """Still pictures first, then a few latent frames of every clip; at last whole clips where there are some."""
     stages = [
         GeneratorStage(
-            stage=Stage(name="image", share=0.2, size=size.image_batch), batches=feeds[0], latent_frames=1
+            stage=Stage(name="image", share=size.image_share, size=size.image_batch), batches=pictures, latent_frames=1
         ),
         GeneratorStage(
-            stage=Stage(name="video", share=0.8, size=size.video_batch),
-            batches=feeds[0],
-            latent_frames=feeds[0].kept,
+            stage=Stage(name="video", share=1.0 - size.image_share, size=size.video_batch),
+            batches=clips,
+            latent_frames=clips.kept,
             image_share=0.1,
         ),
     ]
-    if len(feeds) > 1:
-        fewer = max(1, size.video_batch * feeds[0].kept // feeds[1].kept)
+    if long is not None:
+        fewer = max(1, size.video_batch * clips.kept // long.kept)
         stages.append(
-            GeneratorStage(
-                stage=Stage(name="long", share=0.25, size=fewer), batches=feeds[1], latent_frames=feeds[1].kept
-            )
+            GeneratorStage(stage=Stage(name="long", share=0.25, size=fewer), batches=long, latent_frames=long.kept)
         )
     return stages

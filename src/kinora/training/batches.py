@@ -1,6 +1,7 @@
 """What one training step sees, decided by (seed, step) alone.
 
-Axes: B batch, T latent frames in this batch, K latent frames kept in the library, C channels, h w latent grid, L text, S mouth.
+Axes: B batch, T latent frames in this batch, K latent frames kept in the library, C channels, h w latent grid, L text,
+S mouth.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class ClipBatches:
         return self._latents.shape
 
     def batch(self, seed: int, step: int, *, size: int, latent_frames: int) -> Batch:
-        """The batch of one step: `size` clips drawn at random, `latent_frames` of each one's kept latent frames (0 always)."""
+        """The batch of one step: `size` random clips, `latent_frames` of each one's kept latent frames (0 always)."""
         rng = step_rng(seed, step, 0)
         clips_B = rng.integers(0, len(self._library), size=size)
         frames_BT = np.stack([self._choose(rng, latent_frames) for _ in range(size)])

@@ -1,7 +1,8 @@
 """What one training clip records: which moments of a scene it shows, and the truth that goes with them.
 
-A five second clip has 21 latent frames; training needs to see only a few of them at a time, because the transformer is told
-where in time each one stands. So a clip is a scene seed, latent frame 0 and a random few others, and what is true at those.
+A five second clip has 21 latent frames; training needs to see only a few of them at a time, because the transformer is
+told where in time each one stands. So a clip is a scene seed, latent frame 0 and a random few others, and what is true
+at those.
 
 Axes: T chosen latent frames, F pixel frames, P points.
 """
@@ -32,7 +33,7 @@ class ClipTruth:
     """Conditions at the chosen latent frames of one clip."""
 
     pose_T12: Array
-    """Camera pose told from the clip's first camera, [rotation | metres] row by row; an all-zero row would mean "not given"."""
+    """Camera pose told from the clip's first camera, [rotation | metres] by rows; all zero would mean "not given"."""
     mouth_TS: Array
     """Mouth shapes of the previous, this and the next latent frame's pixel frames; zero when nobody speaks."""
     face_T3: Array
@@ -41,7 +42,7 @@ class ClipTruth:
 
 
 def choose_latent_frames(count: int, total: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """`count` of `total` latent frames, sorted: 0 always, and at least two neighbours, so that motion is seen at its finest."""
+    """`count` of `total` latent frames, sorted: 0 always, and two neighbours, so that motion is seen at its finest."""
     if count >= total:
         return np.arange(total)
     if count < 3:
@@ -67,13 +68,14 @@ def pose_vectors(pose_F34: npt.NDArray[np.float64], latent_frames: npt.NDArray[n
 
 
 def mouth_windows(mouth_F4: npt.NDArray[np.floating], latent_frames: npt.NDArray[np.int64]) -> Array:
-    """Mouth shapes (T, 48) around each latent frame: previous, this and next latent frame, 4 pixel frames of 4 axes each.
+    """Mouth shapes (T, 48): those of the previous, this and the next latent frame, 4 pixel frames of 4 axes each.
 
     Latent frame 0 holds one pixel frame, told four times; beyond either end the outermost frame is repeated.
     """
     steps = np.arange(-2 * _PATCH_FRAMES + 1, _PATCH_FRAMES + 1)
     frames_TS = np.clip(_PATCH_FRAMES * latent_frames[:, None] + steps, 0, len(mouth_F4) - 1)
-    return mouth_F4[frames_TS].reshape(len(latent_frames), steps.size * len(MOUTH_AXES)).astype(np.float32)
+    window_TS: Array = mouth_F4[frames_TS].reshape(len(latent_frames), steps.size * len(MOUTH_AXES)).astype(np.float32)
+    return window_TS
 
 
 def clip_truth(scene: Scene, latent_frames: npt.NDArray[np.int64], *, height: int, width: int) -> ClipTruth:

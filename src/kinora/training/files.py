@@ -12,7 +12,7 @@ __all__ = ["append_line", "write_atomically", "write_json"]
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write beside `path`, push to the disk, then rename: a crash leaves the old file or the new one, never half of one."""
+    """Write beside `path`, push to the disk, then rename: a crash leaves the old file or the new one, never a half."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:

@@ -127,7 +127,7 @@ class GeneratorJob:
 
 
 def _sheet(codec: Codec, latent_BCTHW: Tensor) -> Image.Image:
-    """Latent frames side by side, clips below one another. Decoded without the learned correction, which wants neighbours."""
+    """Latent frames side by side, clips below one another, without the learned correction, which wants neighbours."""
     rows = []
     for latent_CTHW in latent_BCTHW:
         # Latent frame 0 holds one pixel frame, the others four: the last one of each stands for it.

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +31,8 @@ __all__ = ["FrameEncoder", "LatentSet", "encode_library", "encoder_key"]
 def encoder_key(codec: Codec) -> str:
     """A name for what the encoder does: eight hex digits over its tensors. A better decoder keeps the name."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(codec.named_buffers(recurse=False)):  # what is learned are parameters, all of the decoder
+    # Buffers are the encoder; what is learned are parameters, all of the decoder.
+    for name, tensor in sorted(codec.named_buffers(recurse=False)):
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:8]
@@ -74,21 +77,25 @@ def encode_library(
         if not encoder.path(stem).exists():
             frames_NFHW3 = np.load(stem.with_name(f"{stem.name}.frames.npy"), mmap_mode="r")
             latents = encoder.encode_frames(frames_NFHW3)
-            write_atomically(encoder.path(stem), lambda file, latents=latents: np.save(file, latents))
+            write_atomically(encoder.path(stem), partial(_save_array, latents))
         if on_progress is not None:
             on_progress(done + 1, len(shards))
 
 
+def _save_array(array: npt.NDArray[np.generic], file: IO[bytes]) -> None:
+    np.save(file, array)
+
+
 class LatentSet:
-    """All latents of a library under one encoder, by clip number; memory-mapped until `load` brings them to a device."""
+    """All latents of a library under one encoder; memory-mapped until `load` brings them to a device."""
 
     def __init__(self, folder: Path, shards: list[int], key: str) -> None:
         paths = [folder / f"shard-{shard:05d}.latents-{key}.npy" for shard in shards]
         missing = [path.name for path in paths if not path.exists()]
         if missing or not paths:
             raise InputError(
-                f"{folder} lacks latents of encoder {key} for {len(missing)} of {len(paths)} shards ({', '.join(missing[:3])}); "
-                "run `kinora train library` on it again with this codec."
+                f"{folder} lacks latents of encoder {key} for {len(missing)} of {len(paths)} shards "
+                f"({', '.join(missing[:3])}); run `kinora train library` on it again with this codec."
             )
         self._parts: list[npt.NDArray[np.float16]] = [np.load(path, mmap_mode="r") for path in paths]
         self._starts = np.concatenate([[0], np.cumsum([len(part) for part in self._parts])])

@@ -28,7 +28,8 @@ __all__ = ["CAPTIONS", "Library", "LibraryConfig", "captions_path", "shard_stem"
 
 
 CAPTIONS: tuple[tuple[str, str], ...] = (
-    ("en", "short"), ("en", "long"), ("en", "any"), ("en", "any"), ("zh", "short"), ("zh", "long"), ("zh", "any"), ("zh", "any"),
+    ("en", "short"), ("en", "long"), ("en", "any"), ("en", "any"),
+    ("zh", "short"), ("zh", "long"), ("zh", "any"), ("zh", "any"),
 )  # fmt: skip
 """Language and length of the captions kept with every clip; a training step draws one of them."""
 
@@ -44,8 +45,8 @@ class LibraryConfig:
     latent_frames: int = 5
     """Latent frames kept of every clip (K)."""
     contiguous: bool = False
-    """Keep neighbouring latent frames from a random one on, its last pixel frame standing for a first one: what a codec trains
-    on. Otherwise frame 0 and random others: what a transformer trains on."""
+    """Keep neighbouring latent frames from a random one on, its last pixel frame standing for a first one: what a codec
+    trains on. Otherwise frame 0 and random others: what a transformer trains on."""
     first_seed: int = 0
     """Clip i shows the scene of seed `first_seed + i`."""
     split: str = "train"

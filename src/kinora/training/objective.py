@@ -1,11 +1,12 @@
 """One flow-matching objective for every way of making a clip.
 
-A task is told by which latent frames are known, and how well: nothing (text to video), the first (image to video), the first
-few, noised (continuation), the first and last, or every frame at a level of its own. `x = (1 - sigma) x_0 + sigma noise`, the
-model predicts `v = noise - x_0` (Lipman et al. 2023, arXiv:2210.02747); only cells that are not known count in the loss.
+A task is told by which latent frames are known, and how well: nothing (text to video), the first (image to video), the
+first few, noised (continuation), the first and last, or every frame at a level of its own.
+`x = (1 - sigma) x_0 + sigma noise`, the model predicts `v = noise - x_0` (Lipman et al. 2023, arXiv:2210.02747); only
+cells that are not known count in the loss.
 
-Levels: logit-normal, shifted towards noise (Esser et al. 2024, arXiv:2403.03206), one tenth uniform. Levels of its own per
-frame: diffusion forcing (Chen et al. 2024, arXiv:2407.01392).
+Levels: logit-normal, shifted towards noise (Esser et al. 2024, arXiv:2403.03206), one tenth uniform. Levels of its own
+per frame: diffusion forcing (Chen et al. 2024, arXiv:2407.01392).
 
 Axes: B batch, C channels, T latent frames, H W latent grid, L text positions, D text width.
 """
@@ -41,7 +42,8 @@ class TaskMix:
     def shares(self) -> npt.NDArray[np.float64]:
         """In the order of `TASKS`, made to add up to one."""
         values = np.array([self.text, self.first, self.continuation, self.ends, self.independent])
-        return values / values.sum()
+        shares: npt.NDArray[np.float64] = values / values.sum()
+        return shares
 
 
 TASKS = ("text", "first", "continuation", "ends", "independent")
@@ -88,7 +90,7 @@ def draw_levels(rng: np.random.Generator, count: int, config: ObjectiveConfig, *
 
 
 def draw_step(seed: int, step: int, shape: tuple[int, ...], config: ObjectiveConfig, device: str) -> Draw:
-    """The draw of one step for latents of `shape` (B, C, T, H, W); depends on (seed, step) only, whatever the device."""
+    """The draw of one step for latents of `shape` (B, C, T, H, W); (seed, step) decides it."""
     rng = step_rng(seed, step, 1)
     batch, frames = shape[0], shape[2]
     sigma_BT, unknown_BT = _draw_tasks(rng, batch, frames, config)
@@ -157,4 +159,5 @@ def flow_loss(
     )
     predicted = transformer(x_BCTHW, sigma_BTHW, batch.position_BT, conditions)
     error_BT = (predicted.float() - v_BCTHW).square().mean(dim=(1, 3, 4))
-    return (error_BT * draw.unknown_BT).sum() / draw.unknown_BT.sum()
+    loss: Tensor = (error_BT * draw.unknown_BT).sum() / draw.unknown_BT.sum()
+    return loss

@@ -1,9 +1,9 @@
 """Optimisers, learning-rate schedule, moving average, and the guard against bad steps.
 
-Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) moves a matrix by its momentum made orthogonal; everything
-that is not a matrix inside a block goes to AdamW. PyTorch's own Muon orthogonalises in bfloat16, which a CPU without
-bfloat16 instructions computes a thousand times slower than float32; this one keeps float32 there, and works on all matrices
-of one shape at once.
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) moves a matrix by its momentum made orthogonal;
+everything that is not a matrix inside a block goes to AdamW. PyTorch's own Muon orthogonalises in bfloat16, which a CPU
+without bfloat16 instructions computes a thousand times slower than float32; this one keeps float32 there, and works on
+all matrices of one shape at once.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def learning_rate_factor(step: int, steps: int, config: OptimiserConfig) -> floa
 
 
 def orthogonalise(matrices_NRC: Tensor, iterations: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly (singular values within about 0.7 to 1.2), by Newton-Schulz iteration."""
+    """The nearest semi-orthogonal matrices, roughly (most singular values within 0.7 to 1.2), by Newton and Schulz."""
     a, b, c = NEWTON_SCHULZ
     x_NRC = matrices_NRC.to(torch.bfloat16) if matrices_NRC.is_cuda else matrices_NRC
     tall = x_NRC.shape[-2] > x_NRC.shape[-1]
@@ -92,10 +92,12 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(buffers, gradients, 1.0 - momentum)
         nesterov = torch._foreach_lerp(gradients, buffers, momentum)
         rows, columns = parameters[0].shape
-        # Taller matrices take longer steps, so that a step changes the output by as much whatever the shape (Jordan et al.).
+        # Taller matrices take longer steps, so that a step changes the output by as much whatever the shape.
         update_NRC = orthogonalise(torch.stack(list(nesterov))).mul_(-rate * math.sqrt(max(1.0, rows / columns)))
-        torch._foreach_mul_(parameters, 1.0 - rate * decay)
-        torch._foreach_add_(parameters, list(update_NRC.unbind()))
+        weights: list[Tensor] = list(parameters)
+        torch._foreach_mul_(weights, 1.0 - rate * decay)
+        for weight, update_RC in zip(weights, update_NRC.unbind(), strict=True):
+            weight.add_(update_RC)
 
 
 class Optimisers:
@@ -103,7 +105,8 @@ class Optimisers:
 
     def __init__(self, named: Iterable[tuple[str, nn.Parameter]], config: OptimiserConfig) -> None:
         self.config = config
-        matrices, others = [], []
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in named:
             if parameter.requires_grad:
                 (matrices if _is_block_matrix(name, parameter) else others).append(parameter)
@@ -152,7 +155,7 @@ class Optimisers:
 
 
 class Average:
-    """Exponential moving average of weights; it leans on the latest ones at first, so that a short run has a use for it too."""
+    """Exponential moving average of weights; it leans on the latest at first, so that a short run has a use for it."""
 
     def __init__(self, named: Iterable[tuple[str, nn.Parameter]], decay: float) -> None:
         named = list(named)

@@ -57,7 +57,8 @@ def load_part(path: Path, kind: str) -> Part:
     except Exception as error:
         raise WeightsError(f"{path} cannot be read ({error}); train it again or take another file.") from error
     if header.get("kind") != kind:
-        raise WeightsError(f"{path} holds a {header.get('kind', 'file without a kind')}, not a {kind}; give the right file.")
+        held = header.get("kind", "file without a kind")
+        raise WeightsError(f"{path} holds a {held}, not a {kind}; give the right file.")
     return Part(kind=kind, config=header["config"], tensors=tensors, record=header["record"])
 
 

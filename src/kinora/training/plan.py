@@ -57,7 +57,7 @@ class RunPlan:
 
 
 def plan_steps(stages: Sequence[Stage], step_seconds: Mapping[str, float], seconds: float) -> dict[str, int]:
-    """Steps of each stage when `seconds` are shared out by `share`; at least one each. Raises `InputError` for a bad budget."""
+    """Steps of each stage when `seconds` are shared out; at least one each. Raises `InputError` for a bad budget."""
     if not seconds > 0:
         raise InputError(f"A run needs a time budget above zero, not {seconds:g} seconds.")
     whole = sum(stage.share for stage in stages)

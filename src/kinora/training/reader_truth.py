@@ -5,7 +5,7 @@ Axes: S scene slots, P objects (bodies first, then figures), A attributes, K mom
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,7 @@ _PATCH_FRAMES = 4
 _FRAME_RATE = 16.0
 """Of every clip in a library."""
 _LEAST_MOMENTS = 3
+_STILL_SHARE, _STILLS_A_CLIP = 0.5, 3
 _PURPOSE = 0x8EAD
 """Keeps the reader's draws apart from those of other runs."""
 _FIGURE_MIDDLE = 0.5
@@ -53,8 +54,8 @@ _SEEN = 1.5
 
 
 def reader_split(seed: int) -> str:
-    """The split a scene of the reader's library comes from: mostly train, but a judge must not hold any pair for unlikely,
-    nor four bodies for the most there can be.
+    """The split a scene of the reader's library comes from: mostly train, but a judge must not hold any pair for
+    unlikely, nor four bodies for the most there can be.
     """
     return one_of(np.random.default_rng([seed, _PURPOSE]), SPLITS, (0.6, 0.25, 0.15))
 
@@ -79,8 +80,9 @@ def reader_truth(scene: Scene, latent_frames: npt.NDArray[np.int64], config: Rea
     place = [*range(len(bodies)), *range(config.max_bodies, config.max_bodies + len(figures))]
     seen = _project(centre_FP3[:, shown], states)
     value_PA = np.full((config.objects, ATTRIBUTES), UNSAID, dtype=np.int64)
-    for index, body in zip(place, [*bodies, *figures], strict=True):
-        value_PA[index] = _values(body)
+    things: tuple[BodySlots | FigureSlots, ...] = (*bodies, *figures)
+    for index, thing in zip(place, things, strict=True):
+        value_PA[index] = _values(thing)
     cell_P = np.full(config.objects, UNSAID, dtype=np.int64)
     cell_P[place] = _cells(seen, len(bodies), config.fine_grid)
     track_PK3 = np.zeros((config.objects, len(latent_frames), 3), dtype=np.float32)
@@ -173,47 +175,67 @@ def _rotation_vector(rotation_33: Array) -> Array:
 
 
 class ReaderBatches:
-    """Batches for the reader from a library that keeps its frames; (seed, step) decides each.
+    """Batches for the reader from libraries that keep their frames; (seed, step) decides each.
 
-    Truth is computed once and kept beside the library's shards (about 60 ms a clip).
+    Half of the batches are single pictures, several times as many: most slots need no motion, and pictures cost little.
+    `stills` is a library to take them from (one latent frame a clip will do); otherwise they are first frames of clips.
+    Truth is computed once and kept beside the libraries' shards.
     """
 
-    def __init__(self, library: Library, config: ReaderConfig, *, device: str = "cpu") -> None:
-        if len(library) == 0:
-            raise InputError(f"{library.folder} holds no whole shard yet; render it first.")
-        self._library, self._config, self._device = library, config, device
-        self._truth = ReaderTruth.join([_shard_truth(library, at, config) for at in range(len(library.shards))])
-        self._frames = [library.shard_frames(at) for at in range(len(library.shards))]
+    def __init__(
+        self, library: Library, config: ReaderConfig, *, stills: Library | None = None, device: str = "cpu"
+    ) -> None:
+        self.library = library
+        self._config, self._device = config, device
+        self._clips = _Source(library, config)
+        self._stills = self._clips if stills is None else _Source(stills, config)
 
     def draw(self, seed: int, step: int, size: int) -> tuple[Tensor, Tensor, ReaderTruth]:
-        """Moments (B, K, 6, S, S), times (B, K) and truth of `size` clips, disturbed; half of the batches mirrored.
+        """Moments (B, K, 6, S, S), times (B, K) and truth, disturbed; half of the batches mirrored.
 
-        Of the moments kept in the library a batch shows three or more: fewer are cheaper, and no reader should need
-        all of them.
+        `size` clips at three or more of the moments kept (no reader should need all of them), or pictures three times
+        as many.
         """
         rng = np.random.default_rng([seed, step, _PURPOSE])
-        chosen = rng.integers(len(self._library), size=size)
-        kept = self._library.positions_NT.shape[1]
-        count = int(rng.integers(min(_LEAST_MOMENTS, kept), kept + 1))
-        shown = np.sort(np.append(rng.choice(np.arange(1, kept), size=count - 1, replace=False), 0))
-        moments, times, truth = self.take(chosen, shown)
+        if rng.random() < _STILL_SHARE:
+            moments, times, truth = self._stills.take(rng.integers(len(self._stills), size=_STILLS_A_CLIP * size), [0])
+            truth = truth.without_motion(self._config)
+        else:
+            chosen, kept = rng.integers(len(self._clips), size=size), self._clips.kept
+            later = rng.integers(min(_LEAST_MOMENTS, kept), kept + 1) - 1
+            shown = np.sort(rng.choice(np.arange(1, kept), size=later, replace=False))
+            moments, times, truth = self._clips.take(chosen, [0, *shown])
+        moments, times, truth = moments.to(self._device), times.to(self._device), truth.to(self._device)
         if rng.random() < 0.5:
             moments, truth = mirrored(moments, truth, self._config)
         generator = torch.Generator(device=self._device).manual_seed(int(rng.integers(2**62)))
         return disturb(moments, generator), times, truth
 
+
+class _Source:
+    """A library with the reader's truth about it."""
+
+    def __init__(self, library: Library, config: ReaderConfig) -> None:
+        if len(library) == 0:
+            raise InputError(f"{library.folder} holds no whole shard yet; render it first.")
+        self.kept: int = library.positions_NT.shape[1]
+        self._library, self._size = library, config.size
+        self._truth = ReaderTruth.join([_shard_truth(library, at, config) for at in range(len(library.shards))])
+        self._frames = [library.shard_frames(at) for at in range(len(library.shards))]
+
+    def __len__(self) -> int:
+        return len(self._library)
+
     def take(
-        self, chosen: npt.NDArray[np.int64], shown: npt.NDArray[np.int64] | None = None
+        self, chosen: npt.NDArray[np.int64], shown: Sequence[int] | npt.NDArray[np.int64]
     ) -> tuple[Tensor, Tensor, ReaderTruth]:
-        """Moments, times and truth of chosen clips as they are, at all the moments kept or those of index `shown`."""
+        """Moments, times and truth of the chosen clips at those of the moments kept that are to be shown."""
         rows = [self._library.place(int(i)) for i in chosen]
-        shown = np.arange(self._library.positions_NT.shape[1]) if shown is None else shown
-        frames = pixel_frames(shown)
+        frames = pixel_frames(np.asarray(shown))
         frames_BFHW3 = torch.from_numpy(np.stack([self._frames[at][row][frames] for at, row in rows]))
         positions_BK = torch.from_numpy(self._library.positions_NT[chosen][:, shown])
-        times_BK = times_of(positions_BK, _FRAME_RATE).to(self._device)
-        truth = self._truth.take(torch.from_numpy(chosen)).at(torch.from_numpy(shown))
-        return moments_of(frames_BFHW3.to(self._device), self._config.size), times_BK, truth.to(self._device)
+        truth = self._truth.take(torch.from_numpy(chosen)).at(torch.as_tensor(shown))
+        return moments_of(frames_BFHW3, self._size), times_of(positions_BK, _FRAME_RATE), truth
 
 
 def _shard_truth(library: Library, at: int, config: ReaderConfig) -> ReaderTruth:

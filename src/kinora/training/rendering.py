@@ -60,7 +60,7 @@ def render_library(
     Raises `InputError` when the folder holds a library of another configuration, or when nothing would be kept.
     """
     if codec is None and not keep_frames:
-        raise InputError("A library without frames needs a codec, or nothing would be kept; give one, or keep the frames.")
+        raise InputError("A library without frames needs a codec, or nothing would be kept. Give one, or keep frames.")
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, config)
     tasks = [
@@ -84,13 +84,15 @@ def _claim(folder: Path, config: LibraryConfig) -> None:
         if dataclasses.replace(held, count=config.count) != config or held.count > config.count:
             raise InputError(f"{folder} holds another library ({held}), not {config}; choose another folder.")
         if held.count % held.shard_clips and held.count != config.count:
-            raise InputError(f"{folder} ends in a short shard ({held.count} clips) and cannot grow; choose another folder.")
+            raise InputError(f"{folder} ends in a short shard ({held.count} clips) and cannot grow; take another.")
     write_json(index, dataclasses.asdict(config))
 
 
 def _run_tasks(tasks: list[_ShardTask], processes: int) -> Iterator[None]:
     if processes <= 1 or len(tasks) <= 1:
-        yield from (_render_shard(task) for task in tasks)
+        for task in tasks:
+            _render_shard(task)
+            yield
         return
     # Spawned, not forked: a forked child inherits torch's locked thread pool.
     with multiprocessing.get_context("spawn").Pool(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -111,7 +113,7 @@ def _render_shard(task: _ShardTask) -> None:
         write_atomically(stem.with_name(f"{stem.name}.frames.npy"), lambda file: np.save(file, frames_NFHW3))
     write_json(captions_path(task.folder, task.shard), [_captions(scene) for scene in scenes])
     truth = _truth(scenes, moments, config)
-    write_atomically(truth_path(task.folder, task.shard), lambda file: np.savez(file, **truth))
+    write_atomically(truth_path(task.folder, task.shard), lambda file: np.savez(file, allow_pickle=False, **truth))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,8 +6,8 @@
     loss.png            the loss so far
     sheet-*.png         what the model makes, where the job draws sheets
 
-After the probe nothing depends on the clock: (seed, step) decides every batch, so a run that was killed and resumed ends in the
-same weights, to the bit, as one that was not (on the same device with as many threads).
+After the probe nothing depends on the clock: (seed, step) decides every batch, so a run that is killed and resumed ends
+in the same weights, to the bit, as one that was not (on the same device with as many threads).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,7 +56,7 @@ class Job(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """How a run is driven; none of it changes the weights except budget, steps and seed, and these only when it begins."""
+    """How a run is driven. Only budget, steps and seed change the weights, and these only when it begins."""
 
     seconds: float = 0.0
     """Time budget; the probe turns it into steps."""
@@ -64,7 +64,7 @@ class RunConfig:
     """Fix the number of steps instead (shared out among the stages)."""
     seed: int = 0
     device: str = "cpu"
-    optimiser: OptimiserConfig = OptimiserConfig()
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     checkpoint_seconds: float = 120.0
     log_steps: int = 10
     sheet_seconds: float = 600.0
@@ -200,7 +200,7 @@ class Run:
         return plan
 
     def _probe(self) -> dict[str, float]:
-        """Seconds a step of every stage takes, the best of a few after one to warm up; leaves the weights as they were."""
+        """Seconds a step of every stage takes, the mean of two after a warm-up; leaves the weights as they were."""
         model = self._job.model
         kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         optimisers = Optimisers(model.named_parameters(), self._config.optimiser)
@@ -222,7 +222,7 @@ class Run:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         if set(checkpoint.average) != set(self.average.tensors):
-            raise InputError(f"{self.folder} holds a run of another model; choose another folder, or the same recipe.")
+            raise InputError(f"{self.folder} holds a run of another model; choose another folder or the same recipe.")
         self._job.model.load_state_dict(dict(checkpoint.model))
         for name, tensor in self.average.tensors.items():
             tensor.copy_(checkpoint.average[name])

@@ -22,6 +22,8 @@ __all__ = ["ATTRIBUTES", "UNSAID", "ReaderTruth", "mirrored"]
 ATTRIBUTES = max(len(BODY_SLOTS), len(FIGURE_SLOTS))
 UNSAID = -1
 """The index for a slot that has no value here, and the cell of an object that is not there."""
+MOTION_SLOTS = ("camera", "camera_speed", "event", "action", "direction", "speed")
+"""Names of the slots that take time to be seen."""
 LEFT_RIGHT = {
     "left": "right",
     "pan_left": "pan_right",
@@ -85,6 +87,21 @@ class ReaderTruth:
             camera_BK7=self.camera_BK7[:, shown],
         )
 
+    def without_motion(self, config: ReaderConfig) -> Self:
+        """The same truth with every slot that a single picture cannot tell left unsaid."""
+        scene_BS, value_BPA = self.scene_BS.clone(), self.value_BPA.clone()
+        scene_BS[:, [index for index, name in enumerate(SCENE_SLOTS) if name in MOTION_SLOTS]] = UNSAID
+        for part, slots in _parts(config):
+            for index, name in enumerate(slots):
+                if name in MOTION_SLOTS:
+                    value_BPA[:, part, index] = UNSAID
+        return replace(self, scene_BS=scene_BS, value_BPA=value_BPA)
+
+
+def _parts(config: ReaderConfig) -> tuple[tuple[slice, Mapping[str, tuple[str, ...]]], ...]:
+    """Where bodies and where figures stand among the objects, and their slots."""
+    return (slice(None, config.max_bodies), BODY_SLOTS), (slice(config.max_bodies, None), FIGURE_SLOTS)
+
 
 def _swap(values: tuple[str, ...]) -> list[int]:
     """Index of every value's mirror image; the last entry, which index -1 meets, is `UNSAID`."""
@@ -97,10 +114,7 @@ def mirrored(moments_BKCSS: Tensor, truth: ReaderTruth, config: ReaderConfig) ->
     scene_BS, value_BPA = truth.scene_BS.clone(), truth.value_BPA.clone()
     for index, values in enumerate(SCENE_SLOTS.values()):
         scene_BS[:, index] = torch.tensor(_swap(values), device=device)[scene_BS[:, index]]
-    for part, slots in (
-        (slice(None, config.max_bodies), BODY_SLOTS),
-        (slice(config.max_bodies, None), FIGURE_SLOTS),
-    ):
+    for part, slots in _parts(config):
         for index, values in enumerate(slots.values()):
             value_BPA[:, part, index] = torch.tensor(_swap(values), device=device)[value_BPA[:, part, index]]
     row, column = truth.cell_BP // config.fine_grid, truth.cell_BP % config.fine_grid

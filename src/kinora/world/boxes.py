@@ -13,13 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kinora.core.slots import MATERIALS
 from kinora.world.lights import Air
-from kinora.world.solids import PAINTS, Solids
+from kinora.world.lists import Lists, make_lists
+from kinora.world.solids import CONTACT_REACH, GLOW_REACH, PAINTS, Solids
 from kinora.world.views import Views
 
 __all__ = [
-    "GLOW_REACH",
     "Pairs",
     "halo_pairs",
     "influence_pairs",
@@ -33,10 +32,6 @@ Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 NEAR = 0.05
-GLOW_REACH = 3.0
-"""Metres a glowing body's light reaches."""
-CONTACT_REACH = 0.6
-"""Most metres that contact darkening reaches."""
 CORNERS = np.array([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
 OCTAGON = np.array([[math.cos(a), math.sin(a)] for a in np.arange(8) * math.pi / 4]) / math.cos(math.pi / 8)
 
@@ -70,8 +65,7 @@ def mirror_pairs(views: Views, solids: Solids, margin: float) -> Pairs:
 
 def halo_pairs(views: Views, solids: Solids, reach: float) -> Pairs:
     """Every glowing solid with every pixel within `reach` radii of its middle."""
-    glowing_K = solids.host_material_K == MATERIALS.index("glowing")
-    box_K4 = _sphere_bounds(views, solids, reach) * glowing_K[:, None]
+    box_K4 = _sphere_bounds(views, solids, reach) * solids.host_glowing_K[:, None]
     return _spread(views, solids.host_view_K, box_K4, solids.view_K.device)
 
 
@@ -91,11 +85,10 @@ def influence_pairs(views: Views, air: Air, solids: Solids) -> Pairs:
     )
     cast_KN2 = cast_KN2 - lean_K2[:, None] * height_KN[..., None]
     edge_KN = 0.05 + softness_K[:, None] * height_KN / toward_K3[:, 2:]
-    cast_KN2 = (cast_KN2[:, :, None] + OCTAGON[::2] * 1.4 * edge_KN[:, :, None, None]).reshape(solids.count, -1, 2)
-    around_K = radius_K + np.where(
-        solids.host_centre_K3[:, 2] - radius_K < CONTACT_REACH, contact_reach(solids.host_half_K3), 0.0
-    )
-    around_K = np.where(solids.host_material_K == MATERIALS.index("glowing"), GLOW_REACH, around_K)
+    cast_KN2 = (cast_KN2[:, :, None] + OCTAGON[::2] * 1.4 * edge_KN[:, :, None, None]).reshape(solids.count, 32, 2)
+    lowest_K = solids.host_centre_K3[:, 2] - radius_K
+    around_K = np.where(lowest_K < CONTACT_REACH, np.maximum(solids.host_contact_K, radius_K), radius_K)
+    around_K = np.where(solids.host_glowing_K, GLOW_REACH, around_K)
     around_K = np.where(solids.host_paint_K == PAINTS.index("panel"), 0.1, around_K)
     around_KN2 = solids.host_centre_K3[:, None, :2] + OCTAGON * around_K[:, None, None]
     ground_KN2 = np.concatenate([cast_KN2, around_KN2], 1)
@@ -104,13 +97,8 @@ def influence_pairs(views: Views, air: Air, solids: Solids) -> Pairs:
     return _spread(views, solids.host_view_K, box_K4, solids.view_K.device)
 
 
-def contact_reach(half_K3: Array) -> Array:
-    """How far a solid darkens what it stands on, metres."""
-    return np.asarray(np.minimum(1.1 * half_K3.mean(1), CONTACT_REACH))
-
-
-def neighbours(views: Views, air: Air, solids: Solids) -> tuple[Tensor, Tensor, Tensor]:
-    """For each solid those that may shade or light it: (first_K, count_K, solid list)."""
+def neighbours(views: Views, air: Air, solids: Solids) -> tuple[Ints, Ints]:
+    """Pairs of solids (receiver, caster) of which the second may shade or light the first."""
     toward_K3 = air.host_toward_S3[views.host_scene_V[solids.host_view_K]]
     softness_K = air.host_softness_S[views.host_scene_V[solids.host_view_K]]
     receiver, caster = _same_view(solids)
@@ -121,14 +109,14 @@ def neighbours(views: Views, air: Air, solids: Solids) -> tuple[Tensor, Tensor, 
     radii = solids.host_radius_K[caster] + solids.host_radius_K[receiver]
     shades = (along > -0.5 * radii) & (beside < radii + softness_K[receiver] * np.maximum(along, 0.0))
     touches = distance < radii + CONTACT_REACH * 0.5
-    lights = (solids.host_material_K[caster] == MATERIALS.index("glowing")) & (distance < GLOW_REACH + radii)
+    lights = solids.host_glowing_K[caster] & (distance < GLOW_REACH + radii)
     kept = shades | touches | lights
-    return _lists(receiver[kept], caster[kept], solids)
+    return receiver[kept], caster[kept]
 
 
-def others(solids: Solids) -> tuple[Tensor, Tensor, Tensor]:
-    """For each solid all others of its view: (first_K, count_K, solid list)."""
-    return _lists(*_same_view(solids), solids)
+def others(solids: Solids) -> Lists:
+    """For each solid all others of its view."""
+    return make_lists(*_same_view(solids), solids.count, solids.view_K.device)
 
 
 def _same_view(solids: Solids) -> tuple[Ints, Ints]:
@@ -139,16 +127,6 @@ def _same_view(solids: Solids) -> tuple[Ints, Ints]:
     one = np.repeat(np.arange(solids.count), count_K)
     other = np.arange(len(one)) - np.repeat(np.cumsum(count_K) - count_K, count_K) + first_V[solids.host_view_K[one]]
     return one[one != other], other[one != other]
-
-
-def _lists(one: Ints, other: Ints, solids: Solids) -> tuple[Tensor, Tensor, Tensor]:
-    count_K = np.bincount(one, minlength=solids.count)
-    device = solids.view_K.device
-    return (
-        torch.from_numpy(np.cumsum(count_K) - count_K).to(device),
-        torch.from_numpy(count_K).to(device),
-        torch.from_numpy(other).to(device),
-    )
 
 
 def _corners(solids: Solids) -> Array:

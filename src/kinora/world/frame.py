@@ -66,6 +66,25 @@ class _Candidates:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Dense:
+    """The rays of every pixel and what is behind the solids there; of one view only where all views have the same."""
+
+    rays: Rays
+    behind: Backdrop
+    drawn: int
+    """Pixels these cover."""
+    shared: bool
+
+    def rays_at(self, pixel_R: Tensor) -> Rays:
+        """The rays of pixels numbered through all views."""
+        if not self.shared:
+            return self.rays.at(pixel_R)
+        view_R = pixel_R // self.drawn
+        part = self.rays.at(pixel_R - view_R * self.drawn)
+        return Rays(origin_3R=part.origin_3R, direction_3R=part.direction_3R, view_R=view_R)
+
+
 def draw(stage: Stage, *, truth: bool) -> Picture:
     """All pixels of a chunk."""
     views = stage.views
@@ -80,15 +99,16 @@ def draw(stage: Stage, *, truth: bool) -> Picture:
     add_stars(stage, drawn // pixels, behind.rgb_3R, behind.depth_R)
     candidates = _candidates(stage)
 
-    solid_rays = _rays_through(views, candidates.solids.ray_P)
+    dense = _Dense(rays=rays, behind=behind, drawn=drawn, shared=still)
+    solid_rays = dense.rays_at(candidates.solids.ray_P)
     near_P, far_P = spans(stage.solids, candidates.solids.solid_P, solid_rays.origin_3R, solid_rays.direction_3R)
     depth_N, solid_N = first_hits(total, candidates.solids.ray_P, candidates.solids.solid_P, near_P, far_P)
 
     picture_3N = encode(behind.rgb_3R)
     picture_3N = picture_3N.repeat(1, views.count) if still else picture_3N
     free_N = solid_N < 0
-    _draw_ground(stage, candidates, free_N, behind, drawn, picture_3N)
-    key_N = _draw_solids(stage, depth_N, solid_N, picture_3N)
+    _draw_ground(stage, dense, candidates, free_N, picture_3N)
+    key_N = _draw_solids(stage, dense, depth_N, solid_N, picture_3N)
     _draw_edges(stage, candidates, key_N, picture_3N)
     _draw_halos(stage, depth_N, solid_N, picture_3N)
     return _with_truth(stage, picture_3N, depth_N, solid_N, behind, drawn, truth)
@@ -133,14 +153,12 @@ def _numbered(pixel_P: Tensor, total: int) -> tuple[Tensor, Tensor]:
     return pixel_R, number_N
 
 
-def _draw_ground(
-    stage: Stage, candidates: _Candidates, free_N: Tensor, behind: Backdrop, drawn: int, picture_3N: Tensor
-) -> None:
+def _draw_ground(stage: Stage, dense: _Dense, candidates: _Candidates, free_N: Tensor, picture_3N: Tensor) -> None:
     """Shade, glow and mirror images on the ground, written over the plain backdrop."""
 
     def on_ground(pairs: Pairs) -> Pairs:
         seen_P = free_N.index_select(0, pairs.ray_P)
-        return pairs.kept(seen_P & torch.isfinite(behind.depth_R).index_select(0, pairs.ray_P % drawn))
+        return pairs.kept(seen_P & torch.isfinite(dense.behind.depth_R).index_select(0, pairs.ray_P % dense.drawn))
 
     influence = on_ground(candidates.influence)
     mirrors = None if candidates.mirrors is None else on_ground(candidates.mirrors)
@@ -154,8 +172,8 @@ def _draw_ground(
 
     rgb_3R = _lit_ground(
         stage,
-        _rays_through(stage.views, pixel_R),
-        _part(behind, pixel_R % drawn),
+        dense.rays_at(pixel_R),
+        _part(dense.behind, pixel_R % dense.drawn),
         renumbered(influence),
         None if mirrors is None else renumbered(mirrors),
     )
@@ -207,13 +225,13 @@ def _add_images(
     rgb_3R.index_copy_(1, pixel_H, rgb_3R.index_select(1, pixel_H) + gloss_H * (seen_3H - sky_3H))
 
 
-def _draw_solids(stage: Stage, depth_N: Tensor, solid_N: Tensor, picture_3N: Tensor) -> Tensor:
+def _draw_solids(stage: Stage, dense: _Dense, depth_N: Tensor, solid_N: Tensor, picture_3N: Tensor) -> Tensor:
     """Write the solids; returns for each pixel a number that differs between surfaces that meet in an edge."""
     key_N = solid_N * 8
     hit = (solid_N >= 0).nonzero().squeeze(1)
     if len(hit):
         solid_H = solid_N.index_select(0, hit)
-        rgb_3H, facet_H = shade(stage, _rays_through(stage.views, hit), depth_N.index_select(0, hit), solid_H)
+        rgb_3H, facet_H = shade(stage, dense.rays_at(hit), depth_N.index_select(0, hit), solid_H)
         picture_3N.index_copy_(1, hit, encode(rgb_3H))
         if "face" in stage.solids.paints:
             # Eyes and mouths are finer than a pixel: a pixel's own number asks for samples all over a face.

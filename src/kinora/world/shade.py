@@ -12,12 +12,13 @@ from torch import Tensor
 
 from kinora.core.slots import MATERIALS
 from kinora.world.backdrop import backdrop
-from kinora.world.boxes import GLOW_REACH, Pairs
+from kinora.world.boxes import Pairs
+from kinora.world.lists import expand
 from kinora.world.paint import surface_rgb
 from kinora.world.parts import KINDS
 from kinora.world.shadows import contact_shade, near_contact, near_shadow, sunlight
-from kinora.world.solids import PAINTS
-from kinora.world.stage import Stage, expand
+from kinora.world.solids import GLOW_REACH, PAINTS
+from kinora.world.stage import Stage
 from kinora.world.tracer import first_hits, spans, surface
 from kinora.world.views import Rays, dot, normalised
 
@@ -68,7 +69,7 @@ def receive(
             glass = solids.material_K.index_select(0, solid) == GLASS
             key = torch.where(glass, 0.45 + 0.55 * key, key)
         key_R.scatter_reduce_(0, ray, key, "amin")
-    close = near_contact(radius_P, apart_3P).nonzero().squeeze(1)
+    close = near_contact(solids.contact_K.index_select(0, solid_P), apart_3P).nonzero().squeeze(1)
     if len(close):
         ray, solid = ray_P.index_select(0, close), solid_P.index_select(0, close)
         normal = normal_3R if normal_3R.shape[1] == 1 else normal_3R.index_select(1, ray)
@@ -187,7 +188,9 @@ def shade(stage: Stage, rays: Rays, depth_H: Tensor, solid_H: Tensor) -> tuple[T
     wide_H = depth_H / views.columns(views.focal_V, rays.view_R)
     sight_3H = normalised(rays.direction_3R)
     paint_3H = surface_rgb(stage, solid_H, unit_3H, facet_H, wide_H)
-    ray_P, caster_P = expand(stage.neighbours, solid_H)
+    everyone = torch.arange(len(solid_H), device=solid_H.device)
+    light = _light_of(stage, rays.view_R, wide_H, everyone)
+    ray_P, caster_P = stage.crowds.pairs(solid_H, point_3H, *light)
     got = receive(stage, Pairs(ray_P=ray_P, solid_P=caster_P), len(solid_H), point_3H, normal_3H, rays.view_R, wide_H)
     toward_3H = views.by_scene(air.toward_3S, rays.view_R).expand_as(normal_3H)
     key_3H = views.by_scene(air.key_3S, rays.view_R) * got.key_R

@@ -11,9 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kinora.world.boxes import CONTACT_REACH
 from kinora.world.parts import KINDS
-from kinora.world.solids import PAINTS, Solids
+from kinora.world.solids import CONTACT_REACH, CONTACT_SHARE, PAINTS, Solids
 from kinora.world.views import dot
 
 __all__ = ["contact_shade", "near_contact", "near_shadow", "sunlight"]
@@ -30,10 +29,9 @@ def near_shadow(radius_P: Tensor, apart_3P: Tensor, toward_3P: Tensor, softness_
     return (behind_P > -0.3 * radius_P) & (beside2_P < reach_P * reach_P)
 
 
-def near_contact(radius_P: Tensor, apart_3P: Tensor) -> Tensor:
-    """Mask (P) of the points that a solid may darken by contact: a cheap test before `contact_shade`."""
-    reach_P = radius_P + (1.1 * radius_P).clamp_max(CONTACT_REACH)
-    return dot(apart_3P, apart_3P) < reach_P * reach_P
+def near_contact(contact_P: Tensor, apart_3P: Tensor) -> Tensor:
+    """Mask (P) of the points that a solid may darken by contact (`Solids.contact_K`): a test before `contact_shade`."""
+    return dot(apart_3P, apart_3P) < contact_P * contact_P
 
 
 def _local(solids: Solids, solid_P: Tensor, vector_3P: Tensor) -> Tensor:
@@ -146,7 +144,7 @@ def contact_shade(solids: Solids, solid_P: Tensor, apart_3P: Tensor, normal_3P: 
         length_P = dot(unit_3P, unit_3P).sqrt()
         round_P = solids.kind_K.index_select(0, solid_P) == KINDS.index("sphere")
         distance_P = torch.where(round_P, (length_P - 1.0).clamp_min(0.0) * size_P, distance_P)
-    near_P = (1.0 - distance_P / (1.1 * size_P).clamp_max(CONTACT_REACH)).clamp_(0.0, 1.0)
+    near_P = (1.0 - distance_P / (CONTACT_SHARE * size_P).clamp_max(CONTACT_REACH)).clamp_(0.0, 1.0)
     length_P = dot(apart_3P, apart_3P).clamp_min(1e-8).sqrt()
     facing_P = (0.5 - 0.5 * dot(normal_3P.expand_as(apart_3P), apart_3P) / length_P).clamp_(0.0, 1.0)
     solid_wall_P = solids.paint_K.index_select(0, solid_P) == PAINTS.index("panel")

@@ -18,7 +18,7 @@ from kinora.world.palette import COLOUR_RGB
 from kinora.world.parts import KINDS, PANEL_OWNER, Part
 from kinora.world.scene import Scene, States
 
-__all__ = ["PAINTS", "Solids", "make_solids", "scene_parts"]
+__all__ = ["CONTACT_REACH", "CONTACT_SHARE", "GLOW_REACH", "PAINTS", "Solids", "make_solids", "scene_parts"]
 
 Array = npt.NDArray[np.float64]
 
@@ -26,6 +26,10 @@ PAINTS = (None, "band", "face", "panel")
 """How a solid's surface is coloured: plain, a body's two tones, a figure's face, a panel's picture."""
 
 PANEL_THICKNESS = 0.02
+GLOW_REACH = 3.0
+"""Metres a glowing solid's light reaches."""
+CONTACT_SHARE, CONTACT_REACH = 1.1, 0.6
+"""Contact darkening reaches this share of a solid's mean half extent, but at most so many metres."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,6 +49,8 @@ class Solids:
     half_3K: Tensor
     radius_K: Tensor
     """Of the sphere around each solid."""
+    contact_K: Tensor
+    """Distance from its middle within which each solid may darken by contact."""
     rotation_9K: Tensor
     rgb_3K: Tensor
     kinds: tuple[int, ...]
@@ -58,9 +64,11 @@ class Solids:
     host_rotation_K33: Array
     host_view_K: npt.NDArray[np.int64]
     host_paint_K: npt.NDArray[np.int64]
-    host_material_K: npt.NDArray[np.int64]
+    host_owner_K: npt.NDArray[np.int64]
+    host_glowing_K: npt.NDArray[np.bool_]
     host_sphere_K: npt.NDArray[np.bool_]
     host_radius_K: Array
+    host_contact_K: Array
 
     @property
     def count(self) -> int:
@@ -152,7 +160,12 @@ def _tables(
     sphere_K = kind_K == KINDS.index("sphere")
     # A box reaches to its corners; cylinders and cones lie within theirs.
     radius_K = np.where(sphere_K, half_K3.max(1, initial=0.0), np.linalg.norm(half_K3, axis=1))
+    size_K = half_K3.mean(1) if len(half_K3) else np.zeros(0)
+    reach_K = np.minimum(CONTACT_SHARE * size_K, CONTACT_REACH)
+    # An ellipsoid's reach is measured in its unit space, so along a long axis it is longer.
+    contact_K = np.where(sphere_K, radius_K * (1.0 + reach_K / np.maximum(size_K, 1e-9)), radius_K + reach_K)
     material_K = np.array([MATERIALS.index(part.material) for _, part in chosen], np.int64)
+    owner_K = np.array([part.owner for _, part in chosen], np.int64)
     paint_K = np.array([PAINTS.index(part.paint) for _, part in chosen], np.int64)
 
     def floats(array: Array) -> Tensor:
@@ -165,13 +178,14 @@ def _tables(
         view_K=longs(view_K),
         kind_K=longs(kind_K),
         material_K=longs(material_K),
-        owner_K=longs([part.owner for _, part in chosen]),
+        owner_K=longs(owner_K),
         paint_K=longs(paint_K),
         source_K=longs([index for index, _ in chosen]),
         to_unit_9K=floats(to_unit_K33.reshape(-1, 9).T),
         centre_3K=floats(centre_K3.T),
         half_3K=floats(half_K3.T),
         radius_K=floats(radius_K),
+        contact_K=floats(contact_K),
         rotation_9K=floats(rotation_K33.reshape(-1, 9).T),
         rgb_3K=floats(np.array([part.rgb for _, part in chosen]).reshape(-1, 3).T),
         kinds=tuple(sorted(set(kind_K.tolist()))),
@@ -183,7 +197,9 @@ def _tables(
         host_rotation_K33=rotation_K33,
         host_view_K=view_K,
         host_paint_K=paint_K,
-        host_material_K=material_K,
+        host_owner_K=owner_K,
+        host_glowing_K=material_K == MATERIALS.index("glowing"),
         host_sphere_K=sphere_K,
         host_radius_K=radius_K,
+        host_contact_K=contact_K,
     )

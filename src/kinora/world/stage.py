@@ -9,21 +9,14 @@ import torch
 from torch import Tensor
 
 from kinora.world.boxes import neighbours, others
+from kinora.world.crowds import Crowds, make_crowds
 from kinora.world.lights import Air, make_air
+from kinora.world.lists import Lists
 from kinora.world.scene import Scene, States
 from kinora.world.solids import Solids, make_solids, scene_parts
 from kinora.world.views import Views, make_views
 
-__all__ = ["Lists", "Stage", "expand", "make_stage"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Lists:
-    """For each solid a list of solids, one after another in `solid_N`."""
-
-    first_K: Tensor
-    count_K: Tensor
-    solid_N: Tensor
+__all__ = ["Stage", "make_stage"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +28,7 @@ class Stage:
     views: Views
     air: Air
     solids: Solids
-    neighbours: Lists
+    crowds: Crowds
     """Who may shade or light whom."""
     others: Lists
     """All other solids of the same view."""
@@ -52,24 +45,13 @@ def make_stage(
     frames = [len(one.time_F) for one in states]
     parts = [scene_parts(scene, one) for scene, one in zip(scenes, states, strict=True)]
     solids = make_solids(parts, frames, device)
-    near = neighbours(views, air, solids)
-    rest = others(solids)
     return Stage(
         scenes=scenes,
         states=states,
         views=views,
         air=air,
         solids=solids,
-        neighbours=Lists(first_K=near[0], count_K=near[1], solid_N=near[2]),
-        others=Lists(first_K=rest[0], count_K=rest[1], solid_N=rest[2]),
+        crowds=make_crowds(solids, *neighbours(views, air, solids)),
+        others=others(solids),
         frame_V=torch.cat([torch.arange(count, device=device) for count in frames]),
     )
-
-
-def expand(lists: Lists, solid_R: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of each ray with every solid on its own solid's list: (ray, solid), rays in order."""
-    count_R = lists.count_K.index_select(0, solid_R)
-    ray_P = torch.repeat_interleave(torch.arange(len(solid_R), device=solid_R.device), count_R)
-    start_R = lists.first_K.index_select(0, solid_R) - (count_R.cumsum(0) - count_R)
-    place_P = torch.arange(len(ray_P), device=solid_R.device) + start_R.index_select(0, ray_P)
-    return ray_P, lists.solid_N.index_select(0, place_P)
