@@ -43,7 +43,7 @@ def _transformer(place: bool) -> Transformer:
 
 
 def test_equal_tokens_differ_only_once_place_is_learnt() -> None:
-    """With relative positions alone, equal tokens of a frame stay equal; the place embedding starts at zero and breaks the tie."""
+    """With relative positions alone equal tokens of a frame stay equal; the place embedding breaks the tie."""
     model = _transformer(True)
     latent, sigma = torch.ones(1, 2, 1, 4, 4), torch.full((1, 1, 4, 4), 0.9)
     conditions = Conditions(text_BLD=torch.zeros(1, 4, 8))

@@ -113,6 +113,7 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
 def _add_reader(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "reader", "train the scene reader", _reader)
     parser.add_argument("--library", type=Path, required=True)
+    parser.add_argument("--stills", type=Path, help="a library of single pictures, for lessons without motion")
     _add_run_options(parser)
 
 
@@ -218,7 +219,10 @@ def _reader(args: argparse.Namespace) -> bool:
     from kinora.recipes.reader import reader_recipe
     from kinora.training.library import Library
 
-    return reader_recipe(args.out, args.folder, _run_config(args), library=Library(args.library), say=_say)
+    stills = None if args.stills is None else Library(args.stills)
+    return reader_recipe(
+        args.out, args.folder, _run_config(args), library=Library(args.library), stills=stills, say=_say
+    )
 
 
 def _bundle(args: argparse.Namespace) -> bool:

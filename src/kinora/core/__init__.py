@@ -1,0 +1,1 @@
+"""Words of the trade, without torch: shapes, slots, requests, plans, clips, poses, errors."""

@@ -1,8 +1,8 @@
 """Sizes of clips, latents and token grids, with the arithmetic between them.
 
-    pixels  1 + time * (T - 1) frames,  space * H  by  space * W
-    latents T frames, H by W            (the first latent frame holds one pixel frame)
-    tokens  T * (H / patch) * (W / patch)
+pixels  1 + time * (T - 1) frames,  space * H  by  space * W
+latents T frames, H by W            (the first latent frame holds one pixel frame)
+tokens  T * (H / patch) * (W / patch)
 """
 
 from __future__ import annotations

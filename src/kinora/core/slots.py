@@ -1,7 +1,7 @@
 """The scene vocabulary: what can be said of a scene, and what a scene says.
 
-A `Slot` is a question with a closed list of answers ("what colour is it?"), in names that code uses. `SceneSlots` holds the
-answers for a whole scene. `None` means "not said": a caption states some slots and leaves the others open.
+A slot is a question with a closed list of answers ("what colour is it?"), in names that code uses. `SceneSlots` holds
+the answers for a whole scene. `None` means "not said": a caption states some slots and leaves the others open.
 The words people use for each value, in Chinese and English, are in `kinora.core.words`.
 """
 
@@ -87,7 +87,7 @@ class FigureSlots:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneSlots:
-    """A whole scene in slots. `bodies` and `figures` are complete when their count is stated (it always is in captions)."""
+    """A whole scene in slots. `bodies` and `figures` are complete: captions always tell how many there are."""
 
     bodies: tuple[BodySlots, ...] = ()
     figures: tuple[FigureSlots, ...] = ()

@@ -50,14 +50,18 @@ def reader_recipe(
     config: RunConfig,
     *,
     library: Library,
+    stills: Library | None = None,
     reader: ReaderConfig | None = None,
     batch: int = 24,
     say: Callable[[str], None] = print,
 ) -> bool:
-    """Train a reader on a library that keeps its frames; writes the part `out`. True when finished."""
+    """Train a reader on a library that keeps its frames; writes the part `out`. True when finished.
+
+    `stills` is a library of single pictures, cheaper to render, for the half of its lessons that need no motion.
+    """
     torch.manual_seed(config.seed)
     model = Reader(ReaderConfig() if reader is None else reader)
-    batches = ReaderBatches(library, model.config, device=config.device)
+    batches = ReaderBatches(library, model.config, stills=stills, device=config.device)
     run = Run(folder, ReaderJob(model, batches, size=batch, device=config.device), config, say)
     finished = run.go()
     tensors = {**model.state_dict(), **run.average.tensors}

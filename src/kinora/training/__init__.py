@@ -1,0 +1,1 @@
+"""Libraries of clips, objectives, the loop, checkpoints."""

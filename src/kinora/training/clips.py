@@ -89,9 +89,7 @@ def clip_truth(scene: Scene, latent_frames: npt.NDArray[np.int64], *, height: in
     else:
         mouth_TS = mouth_windows(states.figure_mouth_FM4[:, speaking], latent_frames)
         face_T3 = _face_track(scene, states, speaking, latent_frames, height=height, width=width)
-    return ClipTruth(
-        pose_T12=pose_vectors(states.camera_pose_F34, latent_frames), mouth_TS=mouth_TS, face_T3=face_T3
-    )
+    return ClipTruth(pose_T12=pose_vectors(states.camera_pose_F34, latent_frames), mouth_TS=mouth_TS, face_T3=face_T3)
 
 
 def _face_track(

@@ -139,5 +139,3 @@ def captions_path(folder: Path, shard: int) -> Path:
 
 def _joined(truth: list[Mapping[str, npt.NDArray[Any]]], name: str) -> npt.NDArray[Any]:
     return np.concatenate([part[name] for part in truth]) if truth else np.zeros((0,))
-
-

@@ -147,7 +147,7 @@ class Run:
     def _take_step(self) -> dict[str, Any]:
         stage = self.plan.stage_at(self.step)
         loss = self._job.loss(stage, self.plan.seed, self.step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = self._optimisers.clip()
         value = float(loss.detach())
         factor = learning_rate_factor(self.step, self.plan.steps, self._config.optimiser)
@@ -210,7 +210,7 @@ class Run:
             for step in range(3):
                 start = time.monotonic()
                 loss = self._job.loss(stage.name, self._config.seed, step)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimisers.clip()
                 optimisers.step(1e-3)
                 optimisers.zero_grad()

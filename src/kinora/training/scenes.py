@@ -27,6 +27,10 @@ def mix_named(name: str) -> Mix:
 
 
 def clip_scene(seed: int, *, split: str = "train", mix: str = "training") -> Scene:
-    """The scene of one clip."""
+    """The scene of one clip. The reader's mix chooses the split of each clip itself: a judge knows all of them."""
+    if mix == "reader":
+        from kinora.training.reader_truth import reader_split  # as above
+
+        split = reader_split(seed)
     scene = sample_scene(seed, split=split, mix=mix_named(mix))
     return mirror(scene) if np.random.default_rng([seed, 0x0C11B]).random() < 0.5 else scene

@@ -38,7 +38,7 @@ class TransformerConfig:
     mouth_width: int = 48
     """Numbers of mouth shapes per latent frame (48: 12 pixel frames of 4); 0 builds none."""
     place: bool = False
-    """Whether each token is told where in the picture it lies (see `kinora.transformer.place`); open weights are not."""
+    """Whether each token is told where in the picture it lies (`kinora.transformer.place`); open weights are not."""
     eps: float = 1e-6
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """The spatio-temporal transformer: noisy latents, noise levels, positions and conditions in, velocity out.
 
 Wan 2.1's layout and parameter names; per-token noise levels (Wan 2.2) are the only path, a single level for the whole
-clip being its special case. What Kinora adds beside Wan's names (`place_embedding`, `control_embedding`, `frame_cond`) starts at zero and
-is skipped when absent, so open weights stay exact.
+clip being its special case. What Kinora adds beside Wan's names (`place_embedding`, `control_embedding`,
+`frame_cond`) starts at zero and is skipped when absent, so open weights stay exact.
 Axes: B batch, C channels, T latent frames, H W latent grid, S tokens of one latent frame, M = S or 1, L text
 positions, D width.
 """

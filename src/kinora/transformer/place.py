@@ -1,7 +1,8 @@
 """Where in the picture a token lies.
 
-Rotary positions are relative: in pure noise nothing tells a token whether it is sky or ground. A small model on a small budget
-spends much of its training on finding out from its neighbours; told outright, it starts with the horizon in the right place.
+Rotary positions are relative: in pure noise nothing tells a token whether it is sky or ground. A small model on a small
+budget spends much of its training on finding out from its neighbours; told outright, it starts with the horizon in the
+right place.
 Axes: B batch, T latent frames, H W token grid, S = H W, P features, D width.
 """
 
@@ -22,8 +23,8 @@ PLACE_FEATURES = 2 * (1 + 2 * OCTAVES) + 1
 def place_features(position_BT: Tensor, height: int, width: int) -> Tensor:
     """Features (B, T, S, P) of a token grid of `height` x `width`.
 
-    Coordinates run over [-1, 1] in the central square, whatever the aspect, because the world shows the same there. The first
-    latent frame (position 0) is marked: it holds a single pixel frame, standing still.
+    Coordinates run over [-1, 1] in the central square, whatever the aspect, because the world shows the same there.
+    The first latent frame (position 0) is marked: it holds a single pixel frame, standing still.
     """
     half = min(height, width) / 2
     features: list[Tensor] = []

@@ -1,0 +1,1 @@
+"""A small physical theatre with exact truth: scenes, physics, captions, pixels."""

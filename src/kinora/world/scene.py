@@ -1,7 +1,7 @@
 """A scene: a frozen declaration of everything that will happen in the theatre.
 
-Units are metres, seconds, kilograms and radians. Axes: x right, y away from the starting camera, z up; the ground is z = 0.
-Nothing here moves: `simulate` turns a scene into states over time, `render` turns states into pixels.
+Units are metres, seconds, kilograms and radians. Axes: x right, y away from the starting camera, z up; the ground is
+z = 0. Nothing here moves: `simulate` turns a scene into states over time, `render` turns states into pixels.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Figure:
     position: Vec3 = (0.0, 0.0, 0.0)
     """Where its feet stand at time 0."""
     heading: float = 0.0
-    """Where it faces: 0 is toward the starting camera, positive turns to its own left (counter-clockwise from above)."""
+    """Where it faces: 0 is toward the starting camera, positive turns to its own left (seen from above)."""
     action: str = "stand"
     speed: float = 0.0
     """Metres a second when walking; radians a second when turning, positive to its own left."""
