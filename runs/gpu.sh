@@ -4,7 +4,7 @@
 # Results, in shards under 16 MiB, land in $OUT whenever there is something to bring home.
 #
 #   BUDGET=1400 PART=520 OUT=out bash runs/gpu.sh        give it again until it prints "gpu.sh: finished"
-#   rehearsal without a GPU:  SIZE=smoke DEVICE=cpu BUDGET=60 PART=40 CLIPS=64 CODEC_CLIPS=32 SCENES=60 OUT=/tmp/out bash runs/gpu.sh
+#   rehearsal without a GPU:  SIZE=smoke DEVICE=cpu BUDGET=60 PART=40 CLIPS=64 PICTURES=64 CODEC_CLIPS=32 SCENES=60 OUT=/tmp/out bash runs/gpu.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ BEGAN=$(date +%s)
 PYTHON=${PYTHON:-python3}
 SIZE=${SIZE:-gpu} DEVICE=${DEVICE:-cuda} BUDGET=${BUDGET:-1400} PART=${PART:-520}
 WORK=${WORK:-/tmp/kinora-gpu} OUT=${OUT:-$WORK/out}
-CLIPS=${CLIPS:-12288} CODEC_CLIPS=${CODEC_CLIPS:-256} SCENES=${SCENES:-2000} PROCESSES=${PROCESSES:-1}
+CLIPS=${CLIPS:-12288} PICTURES=${PICTURES:-16384} CODEC_CLIPS=${CODEC_CLIPS:-256} SCENES=${SCENES:-2000} PROCESSES=${PROCESSES:-1}
 mkdir -p "$WORK" "$OUT"
 export PYTHONPATH=src
 PROGRAM='import sys; from kinora.cli.main import main; sys.exit(main())'
@@ -49,7 +49,9 @@ step() {   # step NAME COMMAND...: once; exit code 3 (stopped to be continued) o
 step codec-library kinora train library --for codec $S --clips "$CODEC_CLIPS" --processes "$PROCESSES" --out "$WORK/codec-library"
 step codec kinora train codec $S --library "$WORK/codec-library" --run "$WORK/codec-run" --out "$WORK/codec.safetensors"
 
-# 2. Clips for the transformer, kept as latents. Rendering stops at its share of the budget; what is there by then is the library.
+# 2. Single pictures for the first stage; clips for the transformer, kept as latents. Rendering stops at its share of the budget; what is there by then is the library.
+step pictures kinora train library $S --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --processes "$PROCESSES" \
+    --codec "$WORK/codec.safetensors" --out "$WORK/pictures"
 render() {
     local code=0
     timeout -s INT "$(awk -v b="$BUDGET" -v l="$(left)" 'BEGIN { s = 0.25 * b; print int(s < l - 10 ? s : l - 10) }')" \
@@ -66,7 +68,7 @@ step text kinora train text $S --scenes "$SCENES" --minutes "$(share 0.05)" --st
 
 # 4. Transformer and text encoder together: most of the budget.
 COMPILE=; if [ "$DEVICE" = cuda ]; then COMPILE=--compile; fi
-step transformer kinora train transformer $S $COMPILE --library "$WORK/library" --codec "$WORK/codec.safetensors" \
+step transformer kinora train transformer $S $COMPILE --image-library "$WORK/pictures" --library "$WORK/library" --codec "$WORK/codec.safetensors" \
     --text "$WORK/text.safetensors" --minutes "$(share 0.5)" --stop-after "$(($(left) - 15))" \
     --run "$WORK/run" --out "$WORK/transformer.safetensors"
 bring_home

@@ -9,31 +9,32 @@ W=${WORK:-work/speedrun}
 OUT=${OUT:-$W/tiny}
 if [ -n "${REHEARSE:-}" ]; then
     S="--size smoke"; RS="--size smoke"
-    CODEC_CLIPS=32 CLIPS=64 READER_CLIPS=32 SCENES=60
+    CODEC_CLIPS=32 PICTURES=64 CLIPS=64 READER_CLIPS=32 SCENES=60
     TEXT=0.2 TRAIN=0.5 DECODER=0.2 READER=0.2
 else
-    S="--size small --height ${HEIGHT:-128} --width ${WIDTH:-128}"; RS="--size small --height 128 --width 128"
-    CODEC_CLIPS=384 CLIPS=${CLIPS:-6144} READER_CLIPS=2048 SCENES=3000
+    S="--size small"; RS="--size small --height 128 --width 128"
+    CODEC_CLIPS=128 PICTURES=${PICTURES:-8192} CLIPS=${CLIPS:-4096} READER_CLIPS=3000 SCENES=3000
     TEXT=${TEXT:-8} TRAIN=${TRAIN:-90} DECODER=${DECODER:-15} READER=${READER:-25}
 fi
 mkdir -p "$W"
 
 # An environment with the four packages that the model side needs.
-[ -x .venv/bin/kinora ] || make .venv
+[ -x .venv/bin/kinora ] || make .venv/film.stamp
 kinora() { nice -n 5 .venv/bin/kinora "$@"; }
 
 # 1. A few hundred clips of neighbouring frames; the codec's encoder from them in closed form.
 kinora train library --for codec $S --clips $CODEC_CLIPS --processes 2 --out "$W/codec-library"
 kinora train codec $S --library "$W/codec-library" --run "$W/codec-run" --out "$W/codec.safetensors"
 
-# 2. Many clips, kept as latents: five moments of each, eight captions each.
+# 2. Many single pictures, and clips kept as latents: five moments of each, eight captions each.
+kinora train library $S --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --processes 2 --out "$W/pictures"
 kinora train library $S --clips "$CLIPS" --processes 2 --codec "$W/codec.safetensors" --out "$W/library"
 
 # 3. Vocabulary and text encoder, from captions alone.
 kinora train text $S --scenes $SCENES --minutes "$TEXT" --run "$W/text-run" --out "$W/text.safetensors"
 
 # 4. The transformer, and the text encoder with it. Watch $W/run/loss.png and the sheets beside it.
-kinora train transformer $S --patch "${PATCH:-1}" --library "$W/library" --codec "$W/codec.safetensors" \
+kinora train transformer $S --image-library "$W/pictures" --library "$W/library" --codec "$W/codec.safetensors" \
     --text "$W/text.safetensors" --minutes "$TRAIN" --run "$W/run" --out "$W/transformer.safetensors"
 
 # 5. The decoder's learned correction; the encoder, and so the latents, stay as they are.
@@ -42,7 +43,7 @@ kinora train codec $S --library "$W/codec-library" --start "$W/codec.safetensors
 
 # 6. The reader, our judge, on clips of its own.
 kinora train library --for reader $RS --clips $READER_CLIPS --processes 2 --out "$W/reader-library"
-kinora train reader --library "$W/reader-library" --minutes "$READER" --run "$W/reader-run" --out "$W/reader.safetensors"
+kinora train reader --library "$W/reader-library" --stills "$W/pictures" --minutes "$READER" --run "$W/reader-run" --out "$W/reader.safetensors"
 
 # 7. One folder with a manifest, and a film from it.
 kinora train bundle --codec "$W/codec-trained.safetensors" --text "$W/transformer-text.safetensors" \
