@@ -48,4 +48,4 @@ kinora train reader --library "$W/reader-library" --stills "$W/pictures" --minut
 # 7. One folder with a manifest, and a film from it.
 kinora train bundle --codec "$W/codec-trained.safetensors" --text "$W/transformer-text.safetensors" \
     --transformer "$W/transformer.safetensors" --reader "$W/reader.safetensors" --out "$OUT"
-kinora generate "a red ball rolls to the right on sand" --model "./$OUT" -o "$W/film.mp4" --force
+kinora generate "a red ball rolls to the right on sand" --model "$OUT/." -o "$W/film.mp4" --force

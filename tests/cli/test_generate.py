@@ -56,6 +56,26 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, model_folder: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("verb", "name"), [("generate", "film.mp4"), ("image", "image.png")])
+def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(
+    verb: str, name: str, tmp_path: Path, quick: list[str]
+) -> None:
+    """A real process that may write no file beyond a hundred bytes."""
+    limited = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (100, 100)); " + KINORA[2]
+    done = subprocess.run([*KINORA[:2], limited, verb, PROMPT, *quick], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert f"kinora: {name} could not be written (the disk is full)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_count_on_from_the_last_seed(tmp_path: Path, quick: list[str]) -> None:
+    last = 2**31 - 1
+    assert main(["image", PROMPT, "-o", str(tmp_path / "a.png"), "--n", "2", "--seed", str(last), *quick]) == 0
+    seeds = [read_picture_recipe(tmp_path / f"a-{index}.png").request.seed for index in (1, 2)]
+    assert seeds == [last, 0]
+
+
 def test_words_the_model_lacks_are_told_first(
     tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,7 +102,9 @@ def test_words_the_model_lacks_are_told_first(
         ([PROMPT, "-o", "film.avi"], "film.avi"),
         ([PROMPT, "-o", "nowhere/film.mp4"], "nowhere"),
         ([PROMPT, "-o", "/proc/self/film.mp4"], "/proc/self"),
+        ([PROMPT, "-o", "f" * 300 + ".mp4"], "name too long"),
         ([PROMPT, "--model", "huge"], "huge"),
+        ([PROMPT, "--model", "./" + "m" * 300], "name too long"),
     ],
 )
 def test_mistakes_are_a_sentence_and_exit_code_two(

@@ -31,6 +31,19 @@ def test_the_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "b.txt").stat().st_mode
 
 
+def test_a_name_as_long_as_the_system_allows_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 251 + ".mp4")
+    check_output(path, suffixes=(".mp4",), force=False)
+    with whole_file(path, force=False) as part:
+        part.write_text("whole")
+    assert path.read_text() == "whole"
+
+
+def test_a_name_longer_than_the_system_allows_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="name too long"):
+        check_output(tmp_path / ("a" * 300 + ".mp4"), suffixes=(".mp4",), force=False)
+
+
 @pytest.mark.parametrize("trouble", [KeyboardInterrupt, RuntimeError, MemoryError])
 def test_trouble_leaves_nothing_and_the_old_file(tmp_path: Path, trouble: type[BaseException]) -> None:
     target = tmp_path / "a.txt"

@@ -16,10 +16,11 @@ from kinora.recipes.library import codec_library, transformer_library
 from kinora.recipes.sizes import SIZES, Size, size_named
 from kinora.recipes.text import text_recipe
 from kinora.recipes.transformer import text_beside, transformer_recipe
-from kinora.training.parts import load_codec, load_part, load_text
+from kinora.training.parts import load_codec, load_part, load_text, save_part
 from kinora.training.run import RunConfig
 from kinora.weights.manifest import read_manifest
 from kinora.weights.store import load_tensors
+from kinora.world.scene import WORLD_VERSION
 
 TINY = dataclasses.replace(
     size_named("smoke"), height=32, width=32, codec=CodecConfig(channels=8, trunk_blocks=0, picture_blocks=0),
@@ -108,6 +109,17 @@ def test_the_bundle_is_a_model_that_loads(work: Work) -> None:
     assert all(np.allclose(stored[name], part[name], rtol=0.01, atol=1e-3) for name in part)  # bfloat16 on disk
     exact = load_tensors(work / "model", "codec.")
     assert np.array_equal(exact["basis_PC"], load_codec(work / "codec.safetensors").basis_PC)
+
+
+def test_the_bundle_carries_the_world_that_its_transformer_learnt(work: Work) -> None:
+    part = load_part(work / "transformer.safetensors", "transformer")
+    assert part.record["world"] == WORLD_VERSION
+    save_part(work / "older.safetensors", dataclasses.replace(part, record={**part.record, "world": "0.9"}))
+    manifest = bundle_recipe(
+        work / "older", name="older", codec=work / "codec.safetensors",
+        text=text_beside(work / "transformer.safetensors"), transformer=work / "older.safetensors",
+    )  # fmt: skip
+    assert manifest.world == "0.9"
 
 
 def test_parts_that_do_not_belong_together_are_refused(work: Work) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -35,6 +36,13 @@ def test_every_clip_has_its_captions_in_both_languages(library: Library) -> None
         assert len(texts) == len(CAPTIONS)
         for (language, _), text in zip(CAPTIONS, texts, strict=True):
             assert any("\u4e00" <= letter <= "\u9fff" for letter in text) == (language == "zh")
+
+
+def test_a_library_of_another_world_is_refused(library: Library, tmp_path: Path) -> None:
+    index = json.loads((library.folder / "index.json").read_text(encoding="utf-8"))
+    (tmp_path / "index.json").write_text(json.dumps({**index, "world": "0.9"}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"shows world 0\.9"):
+        Library(tmp_path)
 
 
 def test_about_half_of_the_scenes_are_mirrored() -> None:

@@ -10,6 +10,7 @@ from kinora.cli.options import add_output_option, add_request_options, request_o
 from kinora.cli.progress import ProgressBar
 from kinora.cli.prompts import note_unknown_words
 from kinora.core.errors import InputError
+from kinora.core.request import SEED_LIMIT
 
 __all__ = ["register", "run"]
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     note_unknown_words(pipeline, request)
     pictures = pipeline.image(request, n=arguments.n, on_progress=ProgressBar())
     for index, (path, rgb_HW3) in enumerate(zip(paths, pictures, strict=True)):
-        recipe = pipeline.recipe(replace(request, seed=request.seed + index), kind="image")
+        recipe = pipeline.recipe(replace(request, seed=(request.seed + index) % SEED_LIMIT), kind="image")
         write_picture(path, rgb_HW3, recipe=recipe, force=arguments.force)
         print(path)
     return 0

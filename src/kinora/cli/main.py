@@ -60,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KinoraError as error:
         say(f"kinora: {error}")
         return MENDABLE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(f"kinora: {error.filename} cannot be used ({error.strerror}); name another file or folder.")
+        return MENDABLE
     except ModuleNotFoundError as error:
         if error.name not in ("av", "torch", "numpy", "PIL", "safetensors"):
             raise

@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
     """Carry out one step; 0 when it is finished, 3 when it stopped to be continued."""
     import torch
 
+    from kinora.pipeline.model import checked_device
+
+    checked_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
     finished: bool = args.carry_out(args)

@@ -21,19 +21,19 @@ def check_output(path: Path, *, suffixes: tuple[str, ...], force: bool) -> None:
     """
     if path.suffix.lower() not in suffixes:
         raise OutputError(f"{path} must end in {' or '.join(suffixes)}; that is the kind of file that is written.")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name a file in it.")
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists already; choose another name or add --force to replace it.")
     folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"There is no folder {folder}; create it or choose another place.")
     try:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; name a file in it.")
+        if path.exists() and not force:
+            raise OutputError(f"{path} exists already; choose another name or add --force to replace it.")
+        if not folder.is_dir():
+            raise OutputError(f"There is no folder {folder}; create it or choose another place.")
         # Only trying tells: permissions, read-only mounts and quotas all show themselves here.
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".kinora-", suffix=".part"):
             pass
     except OSError as error:
-        raise OutputError(f"Nothing can be written in {folder} ({reason(error)}); choose another place.") from error
+        raise OutputError(f"{path} cannot be written ({reason(error)}); choose another place.") from error
 
 
 @contextmanager
@@ -44,7 +44,8 @@ def whole_file(path: Path, *, force: bool) -> Iterator[Path]:
     """
     part: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=f".part{path.suffix}")
+        # A name of its own: the file's may already be as long as the system allows.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".kinora-", suffix=f".part{path.suffix}")
         os.close(handle)
         part = Path(name)
         yield part

@@ -22,7 +22,7 @@ from kinora.transformer.model import Transformer
 from kinora.weights.manifest import Manifest, read_manifest, read_text
 from kinora.weights.store import load_module
 
-__all__ = ["VOCABULARY", "Model", "load_model", "weights_hash"]
+__all__ = ["VOCABULARY", "Model", "checked_device", "load_model", "weights_hash"]
 
 Config = TypeVar("Config")
 
@@ -108,7 +108,7 @@ def config_of(build: Callable[[Mapping[str, Any]], Config], manifest: Manifest, 
 
 
 def checked_device(device: str | None) -> torch.device:
-    """The device of that name, or the best there is."""
+    """The device of that name, or the best there is; raises `InputError` for one that this machine lacks."""
     try:
         place = torch.device(device or best_device())
     except RuntimeError as error:

@@ -13,7 +13,6 @@ from kinora.training.parts import Part, load_part
 from kinora.weights.manifest import Manifest
 from kinora.weights.quantise import Storage
 from kinora.weights.store import save_model
-from kinora.world.scene import WORLD_VERSION
 
 __all__ = ["SIZES_256", "bundle_recipe"]
 
@@ -52,7 +51,7 @@ def bundle_recipe(
     }
     manifest = Manifest(
         name=name,
-        world=WORLD_VERSION,
+        world=parts["transformer"].record["world"],
         frame_rate=FRAME_RATE,
         sizes=_sizes(parts["transformer"].record["library"]),
         parts={kind: part.config for kind, part in parts.items()},

@@ -75,6 +75,11 @@ class Library:
             raise InputError(f"{folder} is no library: it has no index.json; render one with `kinora train library`.")
         self.folder = folder
         self.config = LibraryConfig(**json.loads(index.read_text(encoding="utf-8")))
+        if self.config.world != WORLD_VERSION:
+            raise InputError(
+                f"{folder} shows world {self.config.world}, this is {WORLD_VERSION}: its seeds stand for other scenes "
+                "now. Render it again in a new folder."
+            )
         missing = (shard for shard in range(self.config.shards) if not truth_path(folder, shard).exists())
         present = next(missing, self.config.shards)
         if shards is not None and present < shards:
