@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kinora.flow.objective import training_pair
 from kinora.training.batches import Batch, face_mask
-from kinora.training.objective import ObjectiveConfig, TaskMix, draw_levels, draw_step, flow_loss
+from kinora.training.objective import ObjectiveConfig, TaskMix, draw_levels, draw_step, generator_loss
 from kinora.transformer.model import Conditions
 
 NOTHING = dict.fromkeys(("text", "first", "continuation", "ends", "independent"), 0.0)
@@ -125,12 +125,12 @@ def test_the_right_answer_costs_nothing_and_errors_count_where_asked() -> None:
     draw = draw_step(0, 0, tuple(batch.clean_BCTHW.shape), only("ends"), "cpu")
     text = torch.ones(4, 6, 8)
     right = Oracle(batch.clean_BCTHW, draw.noise_BCTHW, torch.zeros(4, 5))
-    assert float(flow_loss(right, text, batch, draw)) == pytest.approx(0.0, abs=1e-10)  # type: ignore[arg-type]
+    assert float(generator_loss(right, text, batch, draw)) == pytest.approx(0.0, abs=1e-10)  # type: ignore[arg-type]
     wrong_where_known = torch.tensor([[9.0, 0.0, 0.0, 0.0, 9.0]]).expand(4, -1)
     known = Oracle(batch.clean_BCTHW, draw.noise_BCTHW, wrong_where_known)
-    assert float(flow_loss(known, text, batch, draw)) == pytest.approx(0.0, abs=1e-10)  # type: ignore[arg-type]
+    assert float(generator_loss(known, text, batch, draw)) == pytest.approx(0.0, abs=1e-10)  # type: ignore[arg-type]
     off = Oracle(batch.clean_BCTHW, draw.noise_BCTHW, torch.tensor([[9.0, 2.0, 0.0, 0.0, 9.0]]).expand(4, -1))
-    assert float(flow_loss(off, text, batch, draw)) == pytest.approx(4.0 / 3.0, rel=1e-5)  # type: ignore[arg-type]
+    assert float(generator_loss(off, text, batch, draw)) == pytest.approx(4.0 / 3.0, rel=1e-5)  # type: ignore[arg-type]
 
 
 def test_the_model_sees_known_frames_clean_and_the_rest_mixed() -> None:
@@ -138,7 +138,7 @@ def test_the_model_sees_known_frames_clean_and_the_rest_mixed() -> None:
     config = dataclasses.replace(only("first"), first_noised=0.0)
     draw = draw_step(0, 3, tuple(batch.clean_BCTHW.shape), config, "cpu")
     oracle = Oracle(batch.clean_BCTHW, draw.noise_BCTHW, torch.zeros(4, 5))
-    flow_loss(oracle, torch.ones(4, 6, 8), batch, draw)  # type: ignore[arg-type]
+    generator_loss(oracle, torch.ones(4, 6, 8), batch, draw)  # type: ignore[arg-type]
     assert torch.equal(oracle.seen["x"][:, :, 0], batch.clean_BCTHW[:, :, 0])
     expected, _ = training_pair(batch.clean_BCTHW, draw.noise_BCTHW, oracle.seen["sigma"])
     assert torch.equal(oracle.seen["x"], expected)
@@ -149,7 +149,7 @@ def test_dropped_conditions_are_zero_and_the_others_whole() -> None:
     batch = a_batch(size=200)
     draw = draw_step(0, 0, tuple(batch.clean_BCTHW.shape), ObjectiveConfig(), "cpu")
     oracle = Oracle(batch.clean_BCTHW, draw.noise_BCTHW, torch.zeros(200, 5))
-    flow_loss(oracle, torch.ones(200, 6, 8), batch, draw)  # type: ignore[arg-type]
+    generator_loss(oracle, torch.ones(200, 6, 8), batch, draw)  # type: ignore[arg-type]
     told = oracle.conditions
     assert told is not None
     assert told.pose_BT12 is not None

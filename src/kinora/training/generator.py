@@ -24,7 +24,7 @@ from kinora.language.encoder import TextEncoder, token_ids
 from kinora.language.tokenizer import Tokenizer
 from kinora.training.batches import ClipBatches
 from kinora.training.files import write_atomically
-from kinora.training.objective import ObjectiveConfig, draw_step, flow_loss
+from kinora.training.objective import ObjectiveConfig, draw_step, generator_loss
 from kinora.training.plan import Stage
 from kinora.transformer.model import Conditions, Transformer
 
@@ -96,7 +96,7 @@ class GeneratorJob:
         draw = draw_step(seed, step, tuple(batch.clean_BCTHW.shape), self._objective, self._device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.startswith("cuda")):
             text_BLD = self.model.text(batch.ids_BL)
-            return flow_loss(self.model.transformer, text_BLD, batch, draw)
+            return generator_loss(self.model.transformer, text_BLD, batch, draw)
 
     @torch.no_grad()
     def sheet(self, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -20,11 +20,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kinora.flow.objective import training_pair
+from kinora.flow.objective import flow_loss, training_pair
 from kinora.training.batches import Batch, step_rng
 from kinora.transformer.model import Conditions, Transformer
 
-__all__ = ["Draw", "ObjectiveConfig", "TaskMix", "draw_levels", "draw_step", "flow_loss"]
+__all__ = ["Draw", "ObjectiveConfig", "TaskMix", "draw_levels", "draw_step", "generator_loss"]
 
 Array = npt.NDArray[np.float32]
 
@@ -141,7 +141,7 @@ def _caps(rng: np.random.Generator, task: str, frames: int, config: ObjectiveCon
     return np.minimum(cap_T, 1.0)
 
 
-def flow_loss(
+def generator_loss(
     transformer: Transformer,
     text_BLD: Tensor,
     batch: Batch,
@@ -158,6 +158,5 @@ def flow_loss(
         face_BTHW=batch.face_BTHW * draw.keep_mouth_B[:, None, None, None],
     )
     predicted = transformer(x_BCTHW, sigma_BTHW, batch.position_BT, conditions)
-    error_BT = (predicted.float() - v_BCTHW).square().mean(dim=(1, 3, 4))
-    loss: Tensor = (error_BT * draw.unknown_BT).sum() / draw.unknown_BT.sum()
-    return loss
+    asked_BTHW = draw.unknown_BT[:, :, None, None].expand_as(sigma_BTHW)
+    return flow_loss(predicted.float(), v_BCTHW, sigma_BTHW, asked_BTHW)
