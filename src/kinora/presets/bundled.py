@@ -12,9 +12,9 @@ def tiny() -> Preset:
     return Preset(
         name="tiny",
         sampling={
-            "draft": Sampling(steps=8, guidance=3.0),
-            "standard": Sampling(steps=16, guidance=3.0),
-            "pro": Sampling(steps=40, guidance=3.0),
+            "draft": Sampling(steps=8, guidance=6.0),
+            "standard": Sampling(steps=16, guidance=6.0),
+            "pro": Sampling(steps=40, guidance=6.0),
         },
         window=21,
         history=5,

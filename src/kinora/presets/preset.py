@@ -17,8 +17,8 @@ class Sampling:
     steps: int
     guidance: float
     """Factor on what the prompt changes (1 = none, and half the work)."""
-    shift: float = 3.0
-    """Moves the schedule's levels towards noise; a clip's many cells that agree need more than a picture's few."""
+    shift: float = 5.0
+    """Moves levels towards noise; a clip's many cells that agree need more than a picture's few (docs/log.md)."""
     image_shift: float = 1.5
     solver: str = "ab2"
     """Adams-Bashforth: second order at the price of the first, so fewer steps do."""
