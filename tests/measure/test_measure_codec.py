@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from kinora.codec import Codec, CodecConfig
 from kinora.core.errors import InputError
 from kinora.measure import codec as measured
 from kinora.measure.codec import CODEC_SETS, measure_codec, move_over, photographs
@@ -34,6 +35,12 @@ def test_a_known_error_gives_a_known_figure():
         assert figure.clips == 2
         assert figure.psnr == pytest.approx(20 * np.log10(2 / 0.02), abs=0.01)
         assert figure.worst == pytest.approx(figure.psnr, abs=0.01)
+
+
+def test_a_linear_codec_has_no_parameters_and_is_measured_all_the_same():
+    codec = Codec(CodecConfig(channels=16, trunk_blocks=0, picture_blocks=0))
+    assert not list(codec.parameters())
+    assert 5 < measure_codec(codec, count=1, size=32)[0].psnr < 60
 
 
 def test_missing_photographs_are_skipped_with_a_reason(monkeypatch):

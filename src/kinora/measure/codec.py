@@ -81,7 +81,8 @@ def _measure_set(codec: Codec, chosen: CodecSet, count: int, size: int, on_clip:
 
 @torch.inference_mode()
 def _psnr(codec: Codec, frames_FHW3: Frames) -> float:
-    device = codec.basis_PC.device
+    # Not a parameter: a linear codec has none, only buffers.
+    device = next(iter(codec.state_dict().values())).device
     video_BCFHW = torch.from_numpy(frames_FHW3).permute(3, 0, 1, 2)[None].to(device).float().mul(2 / 255).sub(1)
     decoded_BCFHW = codec.decode(codec.encode(video_BCFHW))
     return float(psnr_of(decoded_BCFHW, video_BCFHW))
