@@ -4,7 +4,7 @@
 # Results, in shards under 16 MiB, land in $OUT whenever there is something to bring home.
 #
 #   BUDGET=1400 PART=520 OUT=out bash runs/gpu.sh        give it again until it prints "gpu.sh: finished"
-#   rehearsal without a GPU:  SIZE=smoke DEVICE=cpu BUDGET=60 PART=40 CLIPS=64 PICTURES=64 CODEC_CLIPS=32 SCENES=60 OUT=/tmp/out bash runs/gpu.sh
+#   rehearsal without a GPU:  SIZE=smoke DEVICE=cpu BUDGET=240 PART=200 CLIPS=64 PICTURES=64 READER_CLIPS=32 PROCESSES=1 CODEC_CLIPS=32 SCENES=60 OUT=/tmp/out bash runs/gpu.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,9 @@ BEGAN=$(date +%s)
 PYTHON=${PYTHON:-python3}
 SIZE=${SIZE:-gpu} DEVICE=${DEVICE:-cuda} BUDGET=${BUDGET:-1400} PART=${PART:-520}
 WORK=${WORK:-/tmp/kinora-gpu} OUT=${OUT:-$WORK/out}
-CLIPS=${CLIPS:-12288} PICTURES=${PICTURES:-16384} CODEC_CLIPS=${CODEC_CLIPS:-256} SCENES=${SCENES:-2000} PROCESSES=${PROCESSES:-1}
+CLIPS=${CLIPS:-12288} PICTURES=${PICTURES:-16384} CODEC_CLIPS=${CODEC_CLIPS:-256} SCENES=${SCENES:-2000} READER_CLIPS=${READER_CLIPS:-8192}
+# Sampling scenes takes longer than tracing them on a GPU: several renderers share it.
+PROCESSES=${PROCESSES:-8}
 mkdir -p "$WORK" "$OUT"
 export PYTHONPATH=src
 PROGRAM='import sys; from kinora.cli.main import main; sys.exit(main())'
@@ -22,10 +24,11 @@ share() { awk -v b="$BUDGET" -v s="$1" 'BEGIN { printf "%.3f", b * s / 60 }'; } 
 left() { echo $((PART - ($(date +%s) - BEGAN))); }                              # seconds left in this part
 
 bring_home() {   # whatever is trained so far, as a model folder
-    local codec=$WORK/codec.safetensors
+    local codec=$WORK/codec.safetensors reader=
+    if [ -f "$WORK/reader.safetensors" ]; then reader="--reader $WORK/reader.safetensors"; fi
     [ -f "$WORK/codec-trained.safetensors" ] && codec=$WORK/codec-trained.safetensors
     kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" \
-        --transformer "$WORK/transformer.safetensors" --name tiny --out "$WORK/tiny"
+        --transformer "$WORK/transformer.safetensors" $reader --name tiny --out "$WORK/tiny"
     rm -rf "$OUT/tiny" && cp -r "$WORK/tiny" "$OUT/tiny"
     cp "$WORK"/run/loss.png "$WORK"/run/metrics.jsonl "$WORK"/run/run.json "$OUT/" 2>/dev/null || true
     local sheet; sheet=$(ls "$WORK"/run/sheet-*.png 2>/dev/null | tail -1 || true)
@@ -49,18 +52,15 @@ step() {   # step NAME COMMAND...: once; exit code 3 (stopped to be continued) o
 step codec-library kinora train library --for codec $S --clips "$CODEC_CLIPS" --processes "$PROCESSES" --out "$WORK/codec-library"
 step codec kinora train codec $S --library "$WORK/codec-library" --run "$WORK/codec-run" --out "$WORK/codec.safetensors"
 
-# 2. Single pictures for the first stage; clips for the transformer, kept as latents. Rendering stops at its share of the budget; what is there by then is the library.
-step pictures kinora train library $S --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --processes "$PROCESSES" \
-    --codec "$WORK/codec.safetensors" --out "$WORK/pictures"
-render() {
-    local code=0
-    timeout -s INT "$(awk -v b="$BUDGET" -v l="$(left)" 'BEGIN { s = 0.25 * b; print int(s < l - 10 ? s : l - 10) }')" \
-        "$PYTHON" -c "$PROGRAM" train library $S --clips "$CLIPS" --processes "$PROCESSES" \
-        --codec "$WORK/codec.safetensors" --out "$WORK/library" || code=$?
-    [ $code -eq 0 ] || [ $code -eq 124 ] || [ $code -eq 130 ] || return $code
-    ls "$WORK"/library/*.truth.npz > /dev/null 2>&1 || return 3   # not one whole shard yet: the next call goes on
+# 2. Single pictures for the first stage; clips for the transformer, kept as latents.
+render() {   # render SHARE ARGUMENTS...: stops at its share of the budget; the whole shards that are there by then are the library
+    local code=0 share=$1; shift
+    timeout -s INT "$(awk -v b="$BUDGET" -v s="$share" -v l="$(left)" 'BEGIN { t = s * b; print int(t < l - 10 ? t : l - 10) }')" \
+        "$PYTHON" -c "$PROGRAM" train library "$@" --processes "$PROCESSES" || code=$?
+    [ $code -eq 0 ] || [ $code -eq 124 ] || [ $code -eq 130 ]
 }
-step library render
+step pictures render 0.10 $S --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --out "$WORK/pictures"
+step library render 0.17 $S --clips "$CLIPS" --codec "$WORK/codec.safetensors" --out "$WORK/library"
 
 # 3. Vocabulary and text encoder.
 step text kinora train text $S --scenes "$SCENES" --minutes "$(share 0.05)" --stop-after "$(left)" \
@@ -69,12 +69,18 @@ step text kinora train text $S --scenes "$SCENES" --minutes "$(share 0.05)" --st
 # 4. Transformer and text encoder together: most of the budget.
 COMPILE=; if [ "$DEVICE" = cuda ]; then COMPILE=--compile; fi
 step transformer kinora train transformer $S $COMPILE --image-library "$WORK/pictures" --library "$WORK/library" --codec "$WORK/codec.safetensors" \
-    --text "$WORK/text.safetensors" --minutes "$(share 0.5)" --stop-after "$(($(left) - 15))" \
+    --text "$WORK/text.safetensors" --minutes "$(share 0.42)" --stop-after "$(($(left) - 15))" \
     --run "$WORK/run" --out "$WORK/transformer.safetensors"
 bring_home
 
 # 5. The decoder's learned correction.
 step decoder kinora train codec $S --library "$WORK/codec-library" --start "$WORK/codec.safetensors" \
-    --minutes "$(share 0.1)" --stop-after "$(($(left) - 15))" --run "$WORK/decoder-run" --out "$WORK/codec-trained.safetensors"
+    --minutes "$(share 0.07)" --stop-after "$(($(left) - 15))" --run "$WORK/decoder-run" --out "$WORK/codec-trained.safetensors"
+
+# 6. The reader, our judge, on clips of its own.
+RS="--size $SIZE --device $DEVICE --height 128 --width 128"; if [ "$SIZE" = smoke ]; then RS=$S; fi
+step reader-library render 0.07 --for reader $RS --clips "$READER_CLIPS" --out "$WORK/reader-library"
+step reader kinora train reader --device "$DEVICE" --library "$WORK/reader-library" --stills "$WORK/pictures" --minutes "$(share 0.1)" \
+    --stop-after "$(($(left) - 15))" --run "$WORK/reader-run" --out "$WORK/reader.safetensors"
 bring_home
 echo "gpu.sh: finished"
