@@ -12,13 +12,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from kinora.codec.chunks import check_latent, check_video, split_video
 from kinora.codec.config import CodecConfig
 from kinora.codec.linear import LinearBasis, cosine_basis, measure_patches
 from kinora.codec.patches import hold_first, patchify, release_first, unpatchify
 from kinora.codec.refiner import Refiner
 from kinora.codec.state import START, CodecState
-from kinora.core.errors import ShapeError
-from kinora.core.shapes import PixelShape
 
 __all__ = ["Codec"]
 
@@ -81,7 +80,9 @@ class Codec(nn.Module):
         """Latents of a clip in pieces, 1 + time * n frames first, then time * n each; exact to `encode`."""
         state = START
         for video_BCFHW in chunks:
-            for piece in self._split_video(video_BCFHW, first=state.latent_frames == 0):
+            for piece in split_video(
+                video_BCFHW, self.config.compression, first=state.latent_frames == 0, pixels=CHUNK_PIXELS
+            ):
                 latent_BCTHW, state = self.encode_chunk(piece, state)
                 yield latent_BCTHW
 
@@ -96,7 +97,7 @@ class Codec(nn.Module):
     def encode_chunk(self, video_BCFHW: Tensor, state: CodecState) -> tuple[Tensor, CodecState]:
         """One step of `encode_stream`."""
         first = state.latent_frames == 0
-        self._check_video(video_BCFHW, first=first)
+        check_video(video_BCFHW, self.config.compression, first=first)
         held_BCFHW = hold_first(video_BCFHW, self.config.compression.time) if first else video_BCFHW
         centred_BCFHW = held_BCFHW.to(self.basis_PC.dtype) - self.mean_3[:, None, None, None]
         patch_BTHWP = patchify(centred_BCFHW, self.config.compression)
@@ -112,7 +113,7 @@ class Codec(nn.Module):
 
     def reconstruct(self, latent_BCTHW: Tensor, state: CodecState = START) -> tuple[Tensor, CodecState]:
         """Like `decode_chunk` but not clamped, so that training feels values beyond the range."""
-        self._check_latent(latent_BCTHW)
+        check_latent(latent_BCTHW, self.config.channels)
         latent_BCTHW = latent_BCTHW.to(self.basis_PC.dtype)
         video_BCFHW = self._linear(latent_BCTHW, first=state.latent_frames == 0)
         past = state.past_BTCHW
@@ -136,34 +137,6 @@ class Codec(nn.Module):
         compression = self.config.compression
         pixels = batch * compression.time * height * width * compression.space**2
         return max(1, CHUNK_PIXELS // max(1, pixels))
-
-    def _split_video(self, video_BCFHW: Tensor, *, first: bool) -> Iterator[Tensor]:
-        self._check_video(video_BCFHW, first=first)
-        batch, _, _, height, width = video_BCFHW.shape
-        time = self.config.compression.time
-        step = time * max(1, CHUNK_PIXELS // (batch * time * height * width))
-        head = 1 + step - time if first else step
-        yield video_BCFHW[:, :, :head]
-        if video_BCFHW.shape[2] > head:
-            yield from video_BCFHW[:, :, head:].split(step, dim=2)
-
-    def _check_video(self, video_BCFHW: Tensor, *, first: bool) -> None:
-        if video_BCFHW.ndim != 5 or video_BCFHW.shape[1] != 3:
-            raise ShapeError(
-                f"The codec takes videos of shape (batch, 3, frames, height, width), not {tuple(video_BCFHW.shape)}."
-            )
-        _, _, frames, height, width = video_BCFHW.shape
-        time = self.config.compression.time
-        if not first and (frames < 1 or frames % time):
-            raise ShapeError(f"After its first chunk a clip goes on in multiples of {time} frames, not {frames}.")
-        self.config.compression.latent(PixelShape(frames=frames if first else frames + 1, height=height, width=width))
-
-    def _check_latent(self, latent_BCTHW: Tensor) -> None:
-        if latent_BCTHW.ndim != 5 or latent_BCTHW.shape[1] != self.config.channels or 0 in latent_BCTHW.shape:
-            raise ShapeError(
-                f"This codec decodes latents of shape (batch, {self.config.channels}, frames, height, width), "
-                f"not {tuple(latent_BCTHW.shape)}; was another model's latent given?"
-            )
 
 
 def _exact(x: Tensor) -> torch.autocast:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kinora.codec.chunks import check_latent, check_video, split_video
 from kinora.codec.wan_blocks import (
     CausalConv,
     Chain,
@@ -27,8 +28,8 @@ from kinora.codec.wan_blocks import (
     middle,
     pixels_from_cells,
 )
-from kinora.core.errors import InputError, ShapeError
-from kinora.core.shapes import Compression, PixelShape
+from kinora.core.errors import InputError
+from kinora.core.shapes import Compression
 
 __all__ = ["WAN_START", "Wan22Codec", "Wan22Config", "WanState", "wan22", "wan22_tiny"]
 
@@ -157,7 +158,9 @@ class Wan22Codec(nn.Module):
         """Latents of a clip in pieces, 1 + time * n frames first, then time * n each; equal to `encode`."""
         state = WAN_START
         for video_BCFHW in chunks:
-            for piece in self._split_video(video_BCFHW, first=state.latent_frames == 0):
+            for piece in split_video(
+                video_BCFHW, self.config.compression, first=state.latent_frames == 0, pixels=CHUNK_PIXELS
+            ):
                 latent_BCTHW, state = self.encode_chunk(piece, state)
                 yield latent_BCTHW
 
@@ -165,7 +168,7 @@ class Wan22Codec(nn.Module):
         """Frames of a clip whose latents come in pieces of any length; equal to `decode`, in memory that stays flat."""
         state = WAN_START
         for latent_BCTHW in chunks:
-            self._check_latent(latent_BCTHW)
+            check_latent(latent_BCTHW, self.config.channels)
             height, width = (self.config.compression.space * side for side in latent_BCTHW.shape[3:])
             for piece in latent_BCTHW.split(self._latents_at_once(latent_BCTHW.shape[0], height, width), dim=2):
                 video_BCFHW, state = self.decode_chunk(piece, state)
@@ -173,7 +176,7 @@ class Wan22Codec(nn.Module):
 
     def encode_chunk(self, video_BCFHW: Tensor, state: WanState) -> tuple[Tensor, WanState]:
         """One step of `encode_stream`: the mean of the posterior, normalised."""
-        self._check_video(video_BCFHW, first=state.latent_frames == 0)
+        check_video(video_BCFHW, self.config.compression, first=state.latent_frames == 0)
         cell_BCFHW = cells_from_pixels(video_BCFHW.to(self.conv1.weight.dtype), self.config.patch)
         moments_BCTHW, past = self.encoder(cell_BCFHW, state.past)
         mean_BCTHW = self.conv1(moments_BCTHW)[:, : self.config.channels]
@@ -189,7 +192,7 @@ class Wan22Codec(nn.Module):
 
     def reconstruct(self, latent_BCTHW: Tensor, state: WanState = WAN_START) -> tuple[Tensor, WanState]:
         """Like `decode_chunk` but not clamped."""
-        self._check_latent(latent_BCTHW)
+        check_latent(latent_BCTHW, self.config.channels)
         x_BCTHW = latent_BCTHW.to(self.conv2.weight.dtype)
         x_BCTHW = x_BCTHW * _per_channel(self.config.std, x_BCTHW) + _per_channel(self.config.mean, x_BCTHW)
         cell_BCFHW, past = self.decoder(self.conv2(x_BCTHW), state.past)
@@ -201,34 +204,6 @@ class Wan22Codec(nn.Module):
     def _latents_at_once(self, batch: int, height: int, width: int) -> int:
         """Latent frames to work on at once, so that memory depends neither on length nor much on size."""
         return max(1, CHUNK_PIXELS // max(1, batch * self.config.compression.time * height * width))
-
-    def _split_video(self, video_BCFHW: Tensor, *, first: bool) -> Iterator[Tensor]:
-        self._check_video(video_BCFHW, first=first)
-        batch, _, frames, height, width = video_BCFHW.shape
-        time = self.config.compression.time
-        step = time * self._latents_at_once(batch, height, width)
-        head = min(frames, 1 + step - time if first else step)
-        yield video_BCFHW[:, :, :head]
-        if frames > head:
-            yield from video_BCFHW[:, :, head:].split(step, dim=2)
-
-    def _check_video(self, video_BCFHW: Tensor, *, first: bool) -> None:
-        if video_BCFHW.ndim != 5 or video_BCFHW.shape[1] != 3:
-            raise ShapeError(
-                f"The codec takes videos of shape (batch, 3, frames, height, width), not {tuple(video_BCFHW.shape)}."
-            )
-        _, _, frames, height, width = video_BCFHW.shape
-        time = self.config.compression.time
-        if not first and (frames < 1 or frames % time):
-            raise ShapeError(f"After its first chunk a clip goes on in multiples of {time} frames, not {frames}.")
-        self.config.compression.latent(PixelShape(frames=frames if first else frames + 1, height=height, width=width))
-
-    def _check_latent(self, latent_BCTHW: Tensor) -> None:
-        if latent_BCTHW.ndim != 5 or latent_BCTHW.shape[1] != self.config.channels or 0 in latent_BCTHW.shape:
-            raise ShapeError(
-                f"This codec decodes latents of shape (batch, {self.config.channels}, frames, height, width), "
-                f"not {tuple(latent_BCTHW.shape)}; was another model's latent given?"
-            )
 
 
 def _encoder(config: Wan22Config) -> Chain:
