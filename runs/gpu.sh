@@ -52,7 +52,7 @@ step() {   # step NAME COMMAND...: once; exit code 3 (stopped to be continued) o
 step codec-library kinora train library --for codec $S --clips "$CODEC_CLIPS" --processes "$PROCESSES" --out "$WORK/codec-library"
 step codec kinora train codec $S --library "$WORK/codec-library" --run "$WORK/codec-run" --out "$WORK/codec.safetensors"
 
-# 2. Single pictures for the first stage; clips for the transformer, kept as latents.
+# 2. Single pictures for the first stage; clips for the transformer, kept as latents; portraits of those who are in them.
 render() {   # render SHARE ARGUMENTS...: stops at its share of the budget; the whole shards that are there by then are the library
     local code=0 share=$1; shift
     timeout -s INT "$(awk -v b="$BUDGET" -v s="$share" -v l="$(left)" 'BEGIN { t = s * b; print int(t < l - 10 ? t : l - 10) }')" \
@@ -61,15 +61,18 @@ render() {   # render SHARE ARGUMENTS...: stops at its share of the budget; the 
 }
 step pictures render 0.10 $S --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --out "$WORK/pictures"
 step library render 0.17 $S --clips "$CLIPS" --codec "$WORK/codec.safetensors" --out "$WORK/library"
+step portraits render 0.02 --device "$DEVICE" --portraits --codec "$WORK/codec.safetensors" --out "$WORK/library"
+step picture-portraits render 0.02 --device "$DEVICE" --portraits --codec "$WORK/codec.safetensors" --out "$WORK/pictures"
 
 # 3. Vocabulary and text encoder.
 step text kinora train text $S --scenes "$SCENES" --minutes "$(share 0.05)" --stop-after "$(left)" \
     --run "$WORK/text-run" --out "$WORK/text.safetensors"
 
-# 4. Transformer and text encoder together: most of the budget.
+# 4. Transformer and text encoder together, every task at its share: most of the budget.
+SHARES=${SHARES:-}   # for example: SHARES="--share guide=0.2 --share region=0.1"
 COMPILE=; if [ "$DEVICE" = cuda ]; then COMPILE=--compile; fi
 step transformer kinora train transformer $S $COMPILE --image-library "$WORK/pictures" --library "$WORK/library" --codec "$WORK/codec.safetensors" \
-    --text "$WORK/text.safetensors" --minutes "$(share 0.42)" --stop-after "$(($(left) - 15))" \
+    --text "$WORK/text.safetensors" --minutes "$(share 0.39)" $SHARES --stop-after "$(($(left) - 15))" \
     --run "$WORK/run" --out "$WORK/transformer.safetensors"
 bring_home
 

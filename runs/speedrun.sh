@@ -26,14 +26,18 @@ kinora() { nice -n 5 .venv/bin/kinora "$@"; }
 kinora train library --for codec $S --clips $CODEC_CLIPS --processes 2 --out "$W/codec-library"
 kinora train codec $S --library "$W/codec-library" --run "$W/codec-run" --out "$W/codec.safetensors"
 
-# 2. Many single pictures, and clips kept as latents: five moments of each, eight captions each.
+# 2. Many single pictures, and clips kept as latents: five moments of each, eight captions each; portraits of those who are in them.
 kinora train library $S --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --processes 2 --out "$W/pictures"
 kinora train library $S --clips "$CLIPS" --processes 2 --codec "$W/codec.safetensors" --out "$W/library"
+for library in pictures library; do
+    kinora train library --portraits --processes 2 --codec "$W/codec.safetensors" --out "$W/$library"
+done
 
 # 3. Vocabulary and text encoder, from captions alone.
 kinora train text $S --scenes $SCENES --minutes "$TEXT" --run "$W/text-run" --out "$W/text.safetensors"
 
-# 4. The transformer, and the text encoder with it. Watch $W/run/loss.png and the sheets beside it.
+# 4. The transformer, and the text encoder with it; every task at its share (--share NAME=VALUE changes one).
+#    Watch $W/run/loss.png and the sheets beside it.
 kinora train transformer $S --image-library "$W/pictures" --library "$W/library" --codec "$W/codec.safetensors" \
     --text "$W/text.safetensors" --minutes "$TRAIN" --run "$W/run" --out "$W/transformer.safetensors"
 

@@ -24,11 +24,6 @@ def kinora(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*KINORA, *arguments], cwd=folder, capture_output=True, text=True)
 
 
-@pytest.fixture
-def quick(model_folder: Path) -> list[str]:
-    return ["--model", str(model_folder), "--quality", "draft"]
-
-
 def test_a_film_lies_where_it_says(tmp_path: Path, quick: list[str]) -> None:
     done = kinora("generate", PROMPT, "--seconds", "1", "--aspect", "16:9", "--seed", "4", *quick, folder=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -20,8 +20,8 @@ def test_what_fits_the_window_is_one_segment() -> None:
 def test_ten_seconds_share_what_is_to_be_added() -> None:
     assert segments_of(41, window=21, history=5) == (
         Segment(first=0, new=21, known=0),
-        Segment(first=21, new=10, known=10),
-        Segment(first=31, new=10, known=10),
+        Segment(first=21, new=10, known=10, alone=False),
+        Segment(first=31, new=10, known=10, alone=False),
     )
 
 
@@ -65,5 +65,11 @@ def test_a_plan_prints_what_will_be_done() -> None:
         memory_expected=600 * 2**20,
     )
     text = str(plan)
-    for part in ("10.06 s, 161 frames of 320 x 192 at 16", "16 steps", "seed 3", "21, 10 after 10", "34 s and 600 MiB"):
+    for part in (
+        "10.06 s, 161 frames of 320 x 192 at 16",
+        "16 steps",
+        "seed 3",
+        "segments of 21, 2 x 10 after 10",
+        "34 s and 600 MiB",
+    ):
         assert part in text

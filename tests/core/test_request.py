@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinora.core.errors import InputError, PromptError, ShapeError
-from kinora.core.request import ASPECTS, PROMPT_LIMIT, QUALITIES, SEED_LIMIT, Request
+from kinora.core.request import ASPECTS, PROMPT_LIMIT, QUALITIES, SEED_LIMIT, Line, Request
 
 
 def test_defaults_are_five_seconds_square_standard() -> None:
@@ -43,13 +43,13 @@ def test_bytes_that_are_no_text_are_refused(prompt: str) -> None:
         Request(prompt=prompt)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.2, -1.0, 30.01, float("nan"), float("inf"), True, "5"])
+@pytest.mark.parametrize("seconds", [0.0, 0.2, -1.0, 600.01, float("nan"), float("inf"), True, "5"])
 def test_seconds_out_of_range_are_refused(seconds: float) -> None:
     with pytest.raises(ShapeError):
         Request(prompt="x", seconds=seconds)
 
 
-@pytest.mark.parametrize("seconds", [0.25, 5, 10.0, 30.0])
+@pytest.mark.parametrize("seconds", [0.25, 5, 180.0, 600.0])
 def test_seconds_in_range_pass(seconds: float) -> None:
     assert Request(prompt="x", seconds=seconds).seconds == seconds
 
@@ -68,8 +68,12 @@ def test_an_unknown_word_for_aspect_or_quality_lists_the_known_ones() -> None:
 
 
 @given(
-    prompt=st.text(st.characters(blacklist_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1, max_size=50),
-    seconds=st.floats(0.25, 30.0),
+    prompt=st.text(
+        st.characters(blacklist_categories=["Cc", "Cs", "Zs", "Zl", "Zp"], blacklist_characters="@"),
+        min_size=1,
+        max_size=50,
+    ),
+    seconds=st.floats(0.25, 600.0),
     aspect=st.sampled_from(ASPECTS),
     quality=st.sampled_from(QUALITIES),
     seed=st.integers(0, SEED_LIMIT - 1),
@@ -84,3 +88,41 @@ def test_a_record_with_unknown_fields_is_refused_by_name() -> None:
         Request.from_record({"prompt": "x", "sound": True})
     with pytest.raises(InputError, match="prompt"):
         Request.from_record({"seed": 1})
+
+
+def test_a_request_without_conditions_keeps_the_record_it_always_had() -> None:
+    assert Request(prompt="x").to_record() == {
+        "prompt": "x", "seconds": 5.0, "aspect": "1:1", "quality": "standard", "seed": 0, "negative": "",
+    }  # fmt: skip
+
+
+def test_a_script_survives_json_and_its_prompts_are_tidied() -> None:
+    request = Request(prompt="x", seconds=20, script=(Line(at=5, prompt=" a  cube "), Line(at=10.5, prompt="球")))
+    assert request.script[0].prompt == "a cube"
+    assert Request.from_record(json.loads(json.dumps(request.to_record()))) == request
+    assert request != Request(prompt="x", seconds=20)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([(0, "a")], "above 0"),
+        ([(-1.0, "a")], "above 0"),
+        ([(float("nan"), "a")], "above 0"),
+        ([(True, "a")], "above 0"),
+        ([(2.0, " ")], "prompt at 2 s is empty"),
+        ([(2.0, "y" * 501)], "501"),
+        ([(3.0, "a"), (2.0, "b")], "3 s, 2 s"),
+        ([(3.0, "a"), (3.0, "b")], "follow each other"),
+        ([(5.0, "a")], "after the film's 5 s"),
+    ],
+)
+def test_scripts_that_cannot_be_followed_are_refused(lines: list[tuple[float, str]], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Request(prompt="x", script=tuple(Line(at=at, prompt=prompt) for at, prompt in lines))
+
+
+@pytest.mark.parametrize("script", [3, [3], [{"at": 1}], [{"at": 1, "prompt": "x", "cut": True}]])
+def test_a_record_s_script_must_be_one(script: object) -> None:
+    with pytest.raises(InputError, match="script"):
+        Request.from_record({"prompt": "x", "script": script})

@@ -73,6 +73,18 @@ def test_cells_can_be_known_one_by_one():
     assert torch.equal(state.latent_BCTHW[..., 1, :], state.noise_BCTHW[..., 1, :])
 
 
+def test_cells_are_known_up_to_caps_of_their_own_but_never_less_than_before():
+    first, second = torch.full((1, 3, 1, 2, 2), 3.0), torch.full((1, *SHAPE), 5.0)
+    state = initial_state(SHAPE, seed=0).know([0], first, cap=0.2)
+    cap = torch.tensor([0.5, 0.5, 1.0, 0.0])[None, :, None, None]
+    known = state.know_up_to(second, cap)
+    assert known.cap_BTHW[0, :, 0, 0].tolist() == pytest.approx([0.2, 0.5, 1, 0])
+    assert known.clean_BCTHW[0, 0, :, 0, 0].tolist() == [3, 5, 0, 5]
+    assert known.sigma_at(0.3)[0, :, 0, 0].tolist() == pytest.approx([0.2, 0.3, 0.3, 0])
+    with pytest.raises(ShapeError, match=r"lies in \[0, 1\]"):
+        state.know_up_to(second, 2 * cap)
+
+
 def test_references_stand_after_the_clip_at_their_own_times():
     clean = torch.randn(1, 3, 2, 2, 2)
     state = initial_state(SHAPE, seed=0).extend(clean, [-4.0, 20.5])

@@ -107,7 +107,7 @@ def test_ctrl_c_while_encoding_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     def interrupted(*_arguments: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kinora.media.film.count_frames", interrupted)
+    monkeypatch.setattr("kinora.media.h264.count_frames", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_film(tmp_path / "a.mp4", rolling_ball())
     assert list(tmp_path.iterdir()) == []

@@ -13,8 +13,11 @@ import kinora
 from kinora import Request
 from kinora.codec import frames_from_video
 from kinora.core.errors import Cancelled, PromptError, WeightsError
+from kinora.flow.solvers import Velocity
+from kinora.flow.state import LatentState
 from kinora.pipeline import Pipeline, Progress
 from kinora.pipeline import pipeline as pipeline_module
+from kinora.pipeline.filming import Filming
 
 DRAFT = Request(prompt="a red ball rolls to the left", seconds=1.0, quality="draft")
 
@@ -52,22 +55,22 @@ def test_prompt_negative_and_quality_all_matter(pipeline: Pipeline) -> None:
 
 def test_an_empty_negative_is_no_text_at_all(pipeline: Pipeline) -> None:
     teller = pipeline_module._teller(pipeline.plan(DRAFT), 1, None)
-    with_text, without = pipeline._conditions(DRAFT, teller)
-    assert with_text.text_BLD.abs().sum() > 0
-    assert without.text_BLD.abs().sum() == 0
+    ((with_text_BLD, without_BLD),) = pipeline._read(DRAFT, teller)
+    assert with_text_BLD.abs().sum() > 0
+    assert without_BLD.abs().sum() == 0
 
 
 def test_frames_are_the_latents_decoded_as_one_clip(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """No seam: whatever the segments, the film is what the codec makes of all latents in one go."""
     made: list[torch.Tensor] = []
-    original = Pipeline._imagine
+    original = Filming._imagine
 
-    def keep(self: Pipeline, plan: object, start: object, *rest: object) -> torch.Tensor:
-        latent_BCTHW = original(self, plan, start, *rest)  # type: ignore[arg-type]
+    def keep(self: Filming, start: LatentState, velocity: Velocity, *, pictures: bool) -> torch.Tensor:
+        latent_BCTHW = original(self, start, velocity, pictures=pictures)
         made.append(latent_BCTHW)
         return latent_BCTHW
 
-    monkeypatch.setattr(Pipeline, "_imagine", keep)
+    monkeypatch.setattr(Filming, "_imagine", keep)
     request = replace(DRAFT, seconds=10.0)
     clip = pipeline.generate(request)
     segments = pipeline.plan(request).segments
@@ -81,14 +84,14 @@ def test_frames_are_the_latents_decoded_as_one_clip(pipeline: Pipeline, monkeypa
 
 def test_a_continuation_is_shown_what_exists(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = []
-    original = Pipeline._imagine
+    original = Filming._imagine
 
-    def keep(self: Pipeline, plan: object, start: object, *rest: object) -> torch.Tensor:
-        latent_BCTHW = original(self, plan, start, *rest)  # type: ignore[arg-type]
+    def keep(self: Filming, start: LatentState, velocity: Velocity, *, pictures: bool) -> torch.Tensor:
+        latent_BCTHW = original(self, start, velocity, pictures=pictures)
         starts.append((start, latent_BCTHW))
         return latent_BCTHW
 
-    monkeypatch.setattr(Pipeline, "_imagine", keep)
+    monkeypatch.setattr(Filming, "_imagine", keep)
     clip = pipeline.generate(replace(DRAFT, seconds=10.0))
     (_, first), (second, _), _ = starts
     assert (second.clean_BCTHW[:, :, 1:11] == first[:, :, 11:21]).all(), "ten latent frames of history"
@@ -99,7 +102,7 @@ def test_a_continuation_is_shown_what_exists(pipeline: Pipeline, monkeypatch: py
     assert second.position_BT[0].tolist() == list(range(21))
     cap_T = second.cap_BTHW[0, :, 0, 0]
     assert torch.allclose(cap_T[:11], torch.tensor(pipeline.model.preset.history_cap))
-    assert (cap_T[11:] == 1).all()
+    assert torch.allclose(cap_T[11:], torch.tensor(pipeline.model.preset.hold)), "free, but for what it is held to"
     assert (second.noise_BCTHW != starts[0][0].noise_BCTHW).all(), "each segment has noise of its own"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from kinora.recipes.library import codec_library, transformer_library
 from kinora.recipes.sizes import SIZES, Size, size_named
 from kinora.recipes.text import text_recipe
 from kinora.recipes.transformer import text_beside, transformer_recipe
+from kinora.training.objective import ObjectiveConfig
 from kinora.training.parts import load_codec, load_part, load_text, save_part
+from kinora.training.portrait_library import render_portraits
 from kinora.training.run import RunConfig
 from kinora.weights.manifest import read_manifest
 from kinora.weights.store import load_tensors
@@ -25,7 +28,7 @@ from kinora.world.scene import WORLD_VERSION
 TINY = dataclasses.replace(
     size_named("smoke"), height=32, width=32, codec=CodecConfig(channels=8, trunk_blocks=0, picture_blocks=0),
     transformer_width=32, transformer_layers=2, transformer_heads=2, ffn_width=64, text_width=32, text_layers=1,
-    image_batch=4, video_batch=4, latent_frames=3,
+    image_batch=4, video_batch=4, latent_frames=3, objective=ObjectiveConfig(references=0.5),
 )  # fmt: skip
 
 
@@ -45,7 +48,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     neighbours = codec_library(work / "codec-library", TINY, clips=4)
     say = work.said.append
     assert codec_recipe(work / "codec.safetensors", work / "codec-run", neighbours, TINY.codec, None, say=say)
-    transformer_library(work / "library", TINY, clips=8, codec=work / "codec.safetensors")
+    transformer_library(work / "library", TINY, clips=8, first_seed=40, codec=work / "codec.safetensors")
+    render_portraits(work / "library", codec=work / "codec.safetensors", keep_frames=False)
     steps = RunConfig(steps=6, log_steps=2)
     assert text_recipe(work / "text.safetensors", work / "text-run", TINY, steps, scenes=12, say=say)
     assert train(work, steps)
@@ -74,6 +78,13 @@ def test_a_run_leaves_curve_and_sheet(work: Work) -> None:
     names = {path.name for path in (work / "run").iterdir()}
     assert {"run.json", "recipe.json", "libraries.json", "metrics.jsonl", "loss.png", "checkpoint.safetensors"} <= names
     assert "sheet-000006.png" in names
+
+
+def test_a_run_notes_its_portraits(work: Work) -> None:
+    noted = json.loads((work / "run" / "libraries.json").read_text(encoding="utf-8"))
+    assert noted == {"library": 1, "library portraits": 1}
+    told = json.loads((work / "library" / "shard-00000.portraits.json").read_text(encoding="utf-8"))
+    assert told["rows"] == [3, 6]
 
 
 def test_training_moves_text_encoder_and_transformer(work: Work) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kinora.control.frames import mouth_windows, pose_vectors
 from kinora.core.poses import relative_poses
 from kinora.core.shapes import Compression
-from kinora.training.clips import choose_latent_frames, clip_truth, mouth_windows, pixel_frames, pose_vectors
+from kinora.training.clips import choose_latent_frames, clip_truth, pixel_frames
 from kinora.training.scenes import clip_scene
 from kinora.world.figures import head_centre
 from kinora.world.render import render

@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kinora.control.frames import face_mask
 from kinora.flow.objective import training_pair
-from kinora.training.batches import Batch, face_mask
-from kinora.training.objective import ObjectiveConfig, TaskMix, draw_levels, draw_step, generator_loss
+from kinora.training.batches import Batch
+from kinora.training.objective import Draw, ObjectiveConfig, draw_levels, draw_step, generator_loss
+from kinora.training.tasks import TASKS, TaskMix
 from kinora.transformer.model import Conditions
 
-NOTHING = dict.fromkeys(("text", "first", "continuation", "ends", "independent"), 0.0)
+NOTHING = dict.fromkeys(TASKS, 0.0)
 
 
 def only(task: str) -> ObjectiveConfig:
@@ -31,6 +33,15 @@ def a_batch(size: int = 4, frames: int = 5) -> Batch:
         mouth_BTS=torch.ones(size, frames, 48),
         face_BTHW=torch.ones(size, frames, 4, 4),
     )
+
+
+def levels_of(draw: Draw) -> Tensor:
+    """Levels (B, T) of a draw on a grid of one cell."""
+    return draw.sigma_BTHW[..., 0, 0]
+
+
+def asked_of(draw: Draw) -> Tensor:
+    return draw.asked_BTHW[..., 0, 0]
 
 
 class Oracle(nn.Module):
@@ -68,7 +79,7 @@ def test_a_tenth_of_the_levels_is_uniform() -> None:
 def test_a_step_is_decided_by_seed_and_step_alone() -> None:
     shape = (3, 2, 5, 4, 4)
     one, same = (draw_step(7, 11, shape, ObjectiveConfig(), "cpu") for _ in range(2))
-    for name in ("noise_BCTHW", "sigma_BT", "unknown_BT", "keep_text_B"):
+    for name in ("noise_BCTHW", "sigma_BTHW", "asked_BTHW", "keep_text_B"):
         assert torch.equal(getattr(one, name), getattr(same, name))
     assert not torch.equal(one.noise_BCTHW, draw_step(7, 12, shape, ObjectiveConfig(), "cpu").noise_BCTHW)
     assert not torch.equal(one.noise_BCTHW, draw_step(8, 11, shape, ObjectiveConfig(), "cpu").noise_BCTHW)
@@ -76,48 +87,52 @@ def test_a_step_is_decided_by_seed_and_step_alone() -> None:
 
 def test_text_to_video_knows_nothing_and_has_one_level() -> None:
     draw = draw_step(0, 0, (64, 1, 5, 1, 1), only("text"), "cpu")
-    assert draw.unknown_BT.min() == 1
-    assert torch.equal(draw.sigma_BT, draw.sigma_BT[:, :1].expand(-1, 5))
+    assert asked_of(draw).min() == 1
+    assert torch.equal(levels_of(draw), levels_of(draw)[:, :1].expand(-1, 5))
 
 
 def test_the_first_frame_is_known_and_sometimes_a_little_noised() -> None:
     draw = draw_step(0, 0, (512, 1, 5, 1, 1), only("first"), "cpu")
-    assert draw.unknown_BT[:, 0].max() == 0
-    assert draw.unknown_BT[:, 1:].min() == 1
-    clean = (draw.sigma_BT[:, 0] == 0).float().mean()
+    assert asked_of(draw)[:, 0].max() == 0
+    assert asked_of(draw)[:, 1:].min() == 1
+    clean = (levels_of(draw)[:, 0] == 0).float().mean()
     assert float(clean) == pytest.approx(0.8, abs=0.06)
-    assert draw.sigma_BT[:, 0].max() < 0.3
+    assert levels_of(draw)[:, 0].max() < 0.3
 
 
 def test_history_is_a_run_from_the_start_at_one_level_up_to_a_third() -> None:
     draw = draw_step(0, 0, (512, 1, 5, 1, 1), only("continuation"), "cpu")
-    known = 5 - draw.unknown_BT.sum(dim=1)
+    known = 5 - asked_of(draw).sum(dim=1)
     assert sorted(set(known.tolist())) == [1.0, 2.0, 3.0, 4.0]
     for b in range(512):
         n = int(known[b])
-        history = draw.sigma_BT[b, :n]
-        assert draw.unknown_BT[b, :n].max() == 0
+        history = levels_of(draw)[b, :n]
+        assert asked_of(draw)[b, :n].max() == 0
         assert history.max() == history.min()
         assert 0 <= history.max() <= 1 / 3
-        assert history.max() <= draw.sigma_BT[b, -1]  # never noisier than what is asked for
-    assert draw.sigma_BT[:, 0].max() > 0.25
+        assert history.max() <= levels_of(draw)[b, -1]  # never noisier than what is asked for
+    assert levels_of(draw)[:, 0].max() > 0.25
 
 
 def test_start_and_end_are_known() -> None:
     draw = draw_step(0, 0, (64, 1, 5, 1, 1), only("ends"), "cpu")
-    assert draw.unknown_BT.tolist() == [[0, 1, 1, 1, 0]] * 64
+    assert asked_of(draw).tolist() == [[0, 1, 1, 1, 0]] * 64
 
 
 def test_independent_levels_differ_within_a_clip() -> None:
     draw = draw_step(0, 0, (16, 1, 5, 1, 1), only("independent"), "cpu")
-    assert draw.unknown_BT.min() == 1
-    assert all(len(set(row.tolist())) == 5 for row in draw.sigma_BT)
+    assert asked_of(draw).min() == 1
+    assert all(len(set(row.tolist())) == 5 for row in levels_of(draw))
 
 
 def test_something_is_always_asked_whatever_the_task_and_length() -> None:
-    for frames in (1, 2, 3, 5):
-        draw = draw_step(1, 1, (256, 1, frames, 1, 1), ObjectiveConfig(), "cpu")
-        assert draw.unknown_BT.sum(dim=1).min() >= 1
+    for shape in ((1, 1, 1), (2, 1, 1), (3, 2, 2), (5, 16, 16), (1, 12, 20), (2, 3, 5)):
+        for task in TASKS:
+            draw = draw_step(1, 1, (128, 1, *shape), only(task), "cpu")
+            assert draw.sigma_BTHW.shape == draw.asked_BTHW.shape == (128, *shape)
+            assert draw.asked_BTHW.flatten(1).sum(dim=1).min() >= 1
+            assert draw.sigma_BTHW[draw.asked_BTHW > 0].min() > 0  # nothing can be said of a cell without noise
+            assert draw.sigma_BTHW.max() <= 1
 
 
 def test_the_right_answer_costs_nothing_and_errors_count_where_asked() -> None:

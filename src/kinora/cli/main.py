@@ -17,7 +17,7 @@ from kinora.core.errors import Cancelled, KinoraError
 
 __all__ = ["VERBS", "build_parser", "main"]
 
-VERBS = ("generate", "image", "recipe", "doctor", "measure", "train")
+VERBS = ("generate", "image", "extend", "edit", "speak", "scene", "sheet", "recipe", "doctor", "measure", "train")
 """In the order of the help page; each is a module of this package. None of them may import torch when it is
 imported."""
 
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = build_parser().parse_args(arguments)
     try:
         return verb_module(chosen.verb).run(chosen)
-    except (KeyboardInterrupt, Cancelled):
-        say("\nstopped; nothing half-written was left")
+    except (KeyboardInterrupt, Cancelled) as stop:
+        say(f"\n{stop}" if str(stop) else "\nstopped; nothing half-written was left")
         return STOPPED
     except KinoraError as error:
         say(f"kinora: {error}")

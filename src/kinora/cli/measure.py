@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinora.cli.main import say
 from kinora.cli.progress import duration
+from kinora.core.errors import InputError
 
 if TYPE_CHECKING:
     from kinora.measure.cases import Case
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["register", "run"]
 
 PARTS = ("all", "clips", "codec", "reader", "gallery")
-QUICK_COUNT, QUICK_CODEC_COUNT = 12, 12
+CONDITIONS = ("pictures", "seams", "camera", "brush", "region", "reference", "speech", "long", "cost")
+"""As in `kinora.measure.control.run`, which needs torch."""
+COUNT, CONTROL_COUNT = 60, 6
+QUICK_COUNT, QUICK_CODEC_COUNT, QUICK_CONTROL_COUNT = 12, 12, 2
 
 
 def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,10 +32,17 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "measure",
         help="how well a model follows held-out prompts",
         description="Generate held-out prompts (fixed seeds, both languages, three splits), read the clips back, and "
-        "write a table, a JSON record and sheets of pictures. Cut off and started again, it goes on where it stopped.",
+        "write a table, a JSON record and sheets of pictures. Cut off and started again, it goes on where it stopped. "
+        "`kinora measure control MODEL` measures how well conditions are obeyed.",
+    )
+    parser.add_argument(
+        "what", nargs="?", choices=("control",), metavar="control", help="measure conditions instead of prompts"
     )
     parser.add_argument("model", metavar="MODEL", help="tiny, a name in $KINORA_MODELS, or a model's folder")
-    parser.add_argument("--count", type=int, default=60, metavar="N", help="prompts (default: %(default)s)")
+    parser.add_argument(
+        "--count", type=int, metavar="N",
+        help=f"prompts (default: {COUNT}), or trials of each condition (default: {CONTROL_COUNT})",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("measured"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--quality", default="standard", metavar="Q", help="draft, standard or pro (default: %(default)s)"
@@ -38,13 +50,23 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="of each clip (default: %(default)g)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_COUNT} prompts, draft, few codec clips")
     parser.add_argument(
-        "--only", choices=PARTS, default="all", metavar="PART",
-        help="all (clips and codec), clips, codec, reader (on true renders only), gallery",
+        "--only", type=_parts, default=("all",), metavar="PART",
+        help=f"one of {', '.join(PARTS)} (reader: on true renders only); of conditions any, joined by commas: "
+        f"{', '.join(CONDITIONS)}",
     )  # fmt: skip
+    parser.add_argument("--films", type=int, default=1, metavar="N", help="long films (default: %(default)s)")
+    parser.add_argument(
+        "--long", type=float, default=20.0, metavar="S", help="seconds of a long film (default: %(default)g)"
+    )
     parser.add_argument("--reader", type=Path, metavar="FILE", help="a trained reader instead of the model's own")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    parts = _checked_parts(arguments)
+    if arguments.what == "control":
+        return _measure_control(arguments, parts)
+    arguments.only = parts[0]
+    arguments.count = COUNT if arguments.count is None else arguments.count
     if arguments.quick:
         arguments.count, arguments.quality = min(arguments.count, QUICK_COUNT), "draft"
     if arguments.only == "reader":
@@ -55,6 +77,70 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.only == "gallery":
         return _draw_gallery(arguments, pipeline)
     return _measure_model(arguments, pipeline)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """What `--only` names; of conditions several, joined by commas."""
+    parts = tuple(part.strip() for part in text.split(","))
+    unknown = [part for part in parts if part not in (*PARTS, *CONDITIONS)]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"there is no part {', '.join(unknown)!r}; choose {', '.join(PARTS)}, "
+            f"or with control {', '.join(CONDITIONS)}"
+        )
+    return parts
+
+
+def _checked_parts(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The parts, which must be those of what is measured: one part of prompts, or any conditions."""
+    parts: tuple[str, ...] = arguments.only
+    if arguments.what == "control":
+        if parts == ("all",):
+            return CONDITIONS
+        if foreign := [part for part in parts if part not in CONDITIONS]:
+            raise InputError(f"{foreign[0]} is no condition; with control choose from {', '.join(CONDITIONS)}.")
+        return tuple(part for part in CONDITIONS if part in parts)
+    if len(parts) > 1 or parts[0] not in PARTS:
+        raise InputError(
+            f"--only {','.join(parts)} belongs to `kinora measure control MODEL`; of prompts choose one of "
+            f"{', '.join(PARTS)}."
+        )
+    return parts
+
+
+def _measure_control(arguments: argparse.Namespace, parts: tuple[str, ...]) -> int:
+    from kinora.measure.control.run import Wanted, measure_control
+    from kinora.measure.control.trials import Setting
+    from kinora.pipeline import load_pipeline
+    from kinora.pipeline.model import weights_hash
+
+    pipeline = load_pipeline(arguments.model)
+    setting = Setting(
+        model=arguments.model,
+        weights=weights_hash(pipeline.model.manifest),
+        maker=pipeline,
+        codec=pipeline.model.codec,
+        judge=cache(partial(_reader, arguments)),
+        folder=arguments.out,
+        side=pipeline.model.manifest.sizes["1:1"][0],
+        seconds=arguments.seconds,
+        quality="draft" if arguments.quick else arguments.quality,
+    )
+    count = CONTROL_COUNT if arguments.count is None else arguments.count
+    wanted = Wanted(
+        conditions=parts,
+        count=min(count, QUICK_CONTROL_COUNT) if arguments.quick else count,
+        long_films=arguments.films,
+        long_seconds=arguments.long,
+    )
+    print(measure_control(setting, wanted, on_trial=_tell_trial))
+    print(arguments.out / "control.md")
+    return 0
+
+
+def _tell_trial(condition: str, done: int, total: int, spent: float) -> None:
+    rest = "" if done == total else f", {duration(spent / done * (total - done))} left"
+    say(f"{condition}: {done} of {total}{rest}")
 
 
 def _measure_model(arguments: argparse.Namespace, pipeline: Pipeline) -> int:

@@ -25,7 +25,11 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         description="Print the recipe stored inside a film or picture, or follow it again.",
     )
     parser.add_argument("file", metavar="FILE", help="an .mp4 or .png that Kinora made")
-    parser.add_argument("--replay", action="store_true", help="make it again, into the file that -o names")
+    parser.add_argument(
+        "--replay", action="store_true",
+        help="make it again, into the file that -o names; pictures and films it was made of are looked for in this "
+        "folder and in FILE's",
+    )  # fmt: skip
     parser.add_argument("-o", "--output", default=None, metavar="FILE", help="where to write the replay")
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
     add_model_option(parser, default=None)
@@ -39,7 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.output is None:
         raise InputError("A replay needs a place to go; name it with -o FILE.")
-    replay(recipe, Path(arguments.output), model=arguments.model or recipe.model, force=arguments.force)
+    path, model = Path(arguments.output), arguments.model or recipe.model
+    check_output_of(recipe, path, force=arguments.force)
+    if recipe.needs:
+        recipe = with_files(recipe, source, model)
+    replay(recipe, path, model=model, force=arguments.force)
     print(arguments.output)
     return 0
 
@@ -58,14 +66,27 @@ def read_recipe(path: Path) -> Recipe:
     raise MediaError(f"{path} is neither .mp4 nor .png; only those carry recipes.")
 
 
+def check_output_of(recipe: Recipe, path: Path, *, force: bool) -> None:
+    """Raise `OutputError` if what the recipe makes could not be written to `path`."""
+    from kinora.media.film import FILM_SUFFIXES
+    from kinora.media.output import check_output
+    from kinora.media.picture import PICTURE_SUFFIXES
+
+    check_output(path, suffixes=FILM_SUFFIXES if recipe.kind == "film" else PICTURE_SUFFIXES, force=force)
+
+
+def with_files(recipe: Recipe, source: Path, model: str) -> Recipe:
+    """The recipe with the files it was made of, from the working directory or from beside `source`."""
+    from kinora.cli.conditions import manifest_of
+    from kinora.cli.materials import Finder
+
+    return recipe.brought(Finder(folders=(Path(), source.parent), frame_rate=manifest_of(model).frame_rate))
+
+
 def replay(recipe: Recipe, path: Path, *, model: str, force: bool) -> None:
     """Follow `recipe` into `path`."""
-    from kinora.media.film import FILM_SUFFIXES, write_film
-    from kinora.media.output import check_output
-    from kinora.media.picture import PICTURE_SUFFIXES, write_picture
-
-    film = recipe.kind == "film"
-    check_output(path, suffixes=FILM_SUFFIXES if film else PICTURE_SUFFIXES, force=force)
+    from kinora.cli.filming import make_film
+    from kinora.media.picture import write_picture
     from kinora.pipeline import load_pipeline
 
     pipeline = load_pipeline(model)
@@ -74,8 +95,8 @@ def replay(recipe: Recipe, path: Path, *, model: str, force: bool) -> None:
         say(
             f"note: made with weights {recipe.weights[:12]}, followed with {again.weights[:12]}: it will look different"
         )
-    if film:
-        write_film(path, pipeline.generate(recipe.request, on_progress=ProgressBar()), recipe=again, force=force)
+    if recipe.kind == "film":
+        make_film(pipeline, recipe.request, path, force=force)
     else:
         (rgb_HW3,) = pipeline.image(recipe.request, n=1, on_progress=ProgressBar())
         write_picture(path, rgb_HW3, recipe=again, force=force)

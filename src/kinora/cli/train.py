@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kinora.recipes.sizes import Size
+    from kinora.training.objective import ObjectiveConfig
     from kinora.training.run import RunConfig
 
 __all__ = ["register", "run"]
 
 SIZES = ("smoke", "small", "gpu")
+SHARES = (
+    "text", "first", "continuation", "ends", "independent", "before", "anchored", "region", "guide", "references",
+)  # fmt: skip
+"""What `--share` changes: `kinora.training.tasks.TASKS`, and the share of steps with references."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -74,6 +79,9 @@ def _add_library(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument("--for", dest="purpose", choices=("transformer", "codec", "reader"), default="transformer")
     parser.add_argument("--codec", type=Path, help="encode with this codec on the way and keep latents only")
     parser.add_argument("--keep-frames", action="store_true", help="keep the frames beside the latents")
+    parser.add_argument(
+        "--portraits", action="store_true", help="add portraits of its figures to a library that is there"
+    )
     parser.add_argument("--latent-frames", type=int, help="latent frames kept of each clip (21: all of 5 seconds)")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--mix", help="training, simple, richest or reader")
@@ -108,6 +116,11 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument("--batch", type=int, help="clips a step, if not the preset's")
     parser.add_argument("--patch", type=int, choices=(1, 2), help="latent cells along a token's side")
     parser.add_argument("--layers", type=int, help="blocks of the transformer, if not the preset's")
+    parser.add_argument(
+        "--share", action="append", type=_share, default=[], metavar="NAME=VALUE",
+        help="how often a task is drawn, if not the preset's, and what share of the steps show references; repeatable: "
+        f"{', '.join(SHARES)}",
+    )  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="compile the blocks (GPU)")
     parser.add_argument("--finish-in", type=float, metavar="MINUTES", help="let a run end sooner or later than planned")
     _add_run_options(parser)
@@ -127,6 +140,29 @@ def _add_bundle(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument("--reader", type=Path)
     parser.add_argument("--name", default="tiny")
     parser.add_argument("--out", type=Path, required=True, help="model folder, for example src/kinora/presets/tiny")
+
+
+def _share(text: str) -> tuple[str, float]:
+    """`guide=0.2` as a name and a number."""
+    name, _, value = text.partition("=")
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if name not in SHARES or not 0.0 <= share < float("inf"):
+        known = ", ".join(SHARES)
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write NAME=VALUE, value zero or more, name of {known}")
+    return name, share
+
+
+def _objective(args: argparse.Namespace, objective: ObjectiveConfig) -> ObjectiveConfig:
+    """The objective with the shares that the command line changes."""
+    import dataclasses
+
+    shares: dict[str, float] = dict(getattr(args, "share", ()))
+    references = shares.pop("references", objective.references)
+    mix = dataclasses.replace(objective.mix, **shares)
+    return dataclasses.replace(objective, mix=mix, references=references)
 
 
 def _size(args: argparse.Namespace) -> Size:
@@ -151,7 +187,7 @@ def _size(args: argparse.Namespace) -> Size:
         codec = dataclasses.replace(codec, channels=args.channels)
     if getattr(args, "linear", False):
         codec = dataclasses.replace(codec, trunk_blocks=0, picture_blocks=0)
-    return dataclasses.replace(size, codec=codec)
+    return dataclasses.replace(size, codec=codec, objective=_objective(args, size.objective))
 
 
 def _run_config(args: argparse.Namespace) -> RunConfig:
@@ -174,7 +210,14 @@ def _progress(done: int, total: int) -> None:
 def _library(args: argparse.Namespace) -> bool:
     from kinora.recipes.library import READER_SEED, codec_library, transformer_library
 
-    if args.purpose == "codec":
+    if args.portraits:
+        from kinora.training.portrait_library import render_portraits
+
+        render_portraits(
+            args.out, device=args.device, processes=args.processes, codec=args.codec,
+            keep_frames=args.keep_frames or args.codec is None, on_progress=_progress,
+        )  # fmt: skip
+    elif args.purpose == "codec":
         codec_library(
             args.out, _size(args), clips=args.clips or 512, device=args.device, processes=args.processes,
             on_progress=_progress,

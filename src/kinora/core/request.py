@@ -1,26 +1,53 @@
-"""A request: what a person asks for, checked before anything costly happens."""
+"""A request: what a person asks for, checked before anything costly happens.
+
+Without conditions it needs nothing but Python: the command line answers before numpy is there.
+"""
 
 from __future__ import annotations
 
 import math
 import unicodedata
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from kinora.core.errors import InputError, PromptError, ShapeError
 
-__all__ = ["ASPECTS", "PROMPT_LIMIT", "QUALITIES", "SECONDS_RANGE", "SEED_LIMIT", "Request"]
+if TYPE_CHECKING:
+    from kinora.core.conditions import Condition
+    from kinora.core.materials import Material
+
+__all__ = ["ASPECTS", "PROMPT_LIMIT", "QUALITIES", "SECONDS_RANGE", "SEED_LIMIT", "Find", "Line", "Request"]
 
 ASPECTS = ("1:1", "16:9", "9:16")
 """Width to height."""
 QUALITIES = ("draft", "standard", "pro")
 """How many steps the sampler takes; a preset says what each means for its model."""
-SECONDS_RANGE = (0.25, 30.0)
+SECONDS_RANGE = (0.25, 600.0)
 """Shorter is a picture (`kinora image`); longer wants a story of several shots."""
 PROMPT_LIMIT = 500
 """Characters of a prompt, as people type them."""
 SEED_LIMIT = 2**31
 """Seeds run from 0 to this, exclusive: every random generator in use takes them."""
+
+Find = Callable[[str, str, str], "Material"]
+"""Brings a material of a record: find(kind, name, digest); kinds are still, mask, footage and voice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of a script: from `at` on, the film shows something else. Raises `InputError` or `PromptError`."""
+
+    at: float
+    """Seconds from the film's start, above 0; before the first line the request's own prompt holds."""
+    prompt: str
+
+    def __post_init__(self) -> None:
+        at = self.at
+        if isinstance(at, bool) or not isinstance(at, int | float) or not (math.isfinite(at) and at > 0):
+            raise InputError(f"A line of a script begins at a number of seconds above 0, not at {at!r}.")
+        object.__setattr__(self, "prompt", checked_prompt(self.prompt, f"prompt at {at:g} s"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +60,7 @@ class Request:
     prompt: str
     """What the film shows, Chinese or English."""
     seconds: float = 5.0
+    """How much is made: with a film to go on from, the new part alone."""
     aspect: str = "1:1"
     """One of `ASPECTS`."""
     quality: str = "standard"
@@ -40,12 +68,16 @@ class Request:
     seed: int = 0
     negative: str = ""
     """What the film should not show; empty for nothing in particular."""
+    conditions: tuple[Condition, ...] = ()
+    """What is known or wanted beyond the prompt; they may not contradict each other."""
+    script: tuple[Line, ...] = ()
+    """Other prompts from some moments on, in order of time."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prompt", checked_text(self.prompt, "prompt"))
+        object.__setattr__(self, "prompt", checked_prompt(self.prompt, "prompt"))
         object.__setattr__(self, "negative", checked_text(self.negative, "negative prompt"))
-        if not self.prompt:
-            raise PromptError("The prompt is empty; write a sentence that says what the film shows.")
+        object.__setattr__(self, "conditions", tuple(self.conditions))
+        object.__setattr__(self, "script", tuple(self.script))
         if self.aspect not in ASPECTS:
             raise ShapeError(f"There is no aspect {self.aspect!r}; choose one of {', '.join(ASPECTS)}.")
         if self.quality not in QUALITIES:
@@ -57,19 +89,77 @@ class Request:
             raise ShapeError(f"A film of {self.seconds:g} s cannot be made; choose from {low:g} to {high:g} seconds.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < SEED_LIMIT:
             raise InputError(f"A seed is a whole number from 0 to {SEED_LIMIT - 1}; {self.seed!r} is not.")
+        check_script(self.script, self.seconds)
+        if self.conditions or "@" in self.prompt or any("@" in line.prompt for line in self.script):
+            from kinora.core.composition import check_together
+
+            check_together(self)
 
     def to_record(self) -> dict[str, Any]:
-        """The request as plain values, ready for JSON; `from_record` is its inverse."""
-        return asdict(self)
+        """The request as plain values, ready for JSON; `from_record` is its inverse.
+
+        Conditions and script appear only where there are any; materials as their name and digest.
+        """
+        record = {
+            part.name: getattr(self, part.name) for part in fields(self) if part.name not in ("conditions", "script")
+        }
+        if self.conditions:
+            from kinora.core.records import record_of
+
+            record["conditions"] = [record_of(condition) for condition in self.conditions]
+        if self.script:
+            record["script"] = [{"at": line.at, "prompt": line.prompt} for line in self.script]
+        return record
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Request:
-        """The request that `to_record` wrote; raises `InputError` when fields are unknown or values out of range."""
+    def from_record(cls, record: dict[str, Any], find: Find | None = None) -> Request:
+        """The request that `to_record` wrote; `find` brings the materials of its conditions.
+
+        Raises `InputError` when fields are unknown or values out of range, and, without `find`, when materials are
+        needed: it names them.
+        """
         unknown = sorted(set(record) - {field.name for field in fields(cls)})
         if unknown or "prompt" not in record:
             what = f"knows no {', '.join(unknown)}" if unknown else "needs a prompt"
             raise InputError(f"This version's request {what}; it may come from a newer Kinora.")
-        return cls(**record)
+        values = dict(record)
+        if values.get("conditions"):
+            from kinora.core.records import conditions_of
+
+            values["conditions"] = conditions_of(values["conditions"], find)
+        values["script"] = script_of(values.get("script", []))
+        return cls(**values)
+
+
+def script_of(records: Any) -> tuple[Line, ...]:
+    """The lines of a record's script."""
+    told = {"at", "prompt"}
+    if not isinstance(records, list) or any(not isinstance(one, dict) or set(one) != told for one in records):
+        raise InputError('A script is a list of {"at": seconds, "prompt": text}; this one is not.')
+    return tuple(Line(**one) for one in records)
+
+
+def check_script(script: tuple[Line, ...], seconds: float) -> None:
+    """Raise `InputError` unless the lines follow each other inside a film of `seconds`."""
+    if any(not isinstance(line, Line) for line in script):
+        raise InputError("A script is made of lines: Line(at=seconds, prompt=text).")
+    times = [line.at for line in script]
+    if any(later <= sooner for sooner, later in pairwise(times)):
+        told = ", ".join(f"{at:g} s" for at in times)
+        raise InputError(f"The lines of a script follow each other in time; these stand at {told}. Sort them.")
+    if times and times[-1] >= seconds:
+        raise InputError(
+            f"The script's line at {times[-1]:g} s begins after the film's {seconds:g} s; make the film longer or the "
+            "line earlier."
+        )
+
+
+def checked_prompt(text: str, what: str) -> str:
+    """`checked_text` that may not be empty."""
+    text = checked_text(text, what)
+    if not text:
+        raise PromptError(f"The {what} is empty; write a sentence that says what the film shows.")
+    return text
 
 
 def checked_text(text: str, what: str) -> str:

@@ -20,7 +20,7 @@ __all__ = ["LatentState", "initial_state"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LatentState:
-    """What is known before denoising. Records are never changed: `know` and `extend` return new ones."""
+    """What is known before denoising. Records are never changed: `know` and its like return new ones."""
 
     noise_BCTHW: Tensor
     """The noise that every cell starts from or is mixed with."""
@@ -64,6 +64,22 @@ class LatentState:
             self,
             clean_BCTHW=torch.where(mask_BTHW[:, None], clean_BCTHW, self.clean_BCTHW),
             cap_BTHW=self.cap_BTHW.masked_fill(mask_BTHW, _checked_cap(cap)),
+        )
+
+    def know_up_to(self, clean_BCTHW: Tensor, cap_BTHW: Tensor) -> LatentState:
+        """The same state with every cell known up to a cap of its own, where that is lower than the cap it has.
+
+        A guide that is rougher than what is known already changes nothing; both tensors cover the whole grid.
+        """
+        clean_BCTHW = _fit(clean_BCTHW, self.clean_BCTHW)
+        cap_BTHW = cap_BTHW.to(self.cap_BTHW).expand_as(self.cap_BTHW)
+        for edge in torch.aminmax(cap_BTHW):
+            _checked_cap(float(edge))
+        lower_BTHW = cap_BTHW < self.cap_BTHW
+        return replace(
+            self,
+            clean_BCTHW=torch.where(lower_BTHW[:, None], clean_BCTHW, self.clean_BCTHW),
+            cap_BTHW=torch.where(lower_BTHW, cap_BTHW, self.cap_BTHW),
         )
 
     def extend(self, clean_BCTHW: Tensor, positions: Sequence[float], cap: float = 0.0) -> LatentState:

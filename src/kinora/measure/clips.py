@@ -47,6 +47,10 @@ class ClipCache:
         """The square render of a scene, all frames."""
         return self._get(f"true {WORLD_VERSION} {scene} {size}", lambda: true_clip(scene, size))
 
+    def made(self, key: str, make: Callable[[], Clip]) -> Clip:
+        """A clip by any other key, which must name everything it depends on."""
+        return self._get(f"made {WORLD_VERSION} {key}", make)
+
     def _get(self, key: str, make: Callable[[], Clip]) -> Clip:
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
         if path.exists():

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from kinora.core.clip import Clip
-from kinora.core.errors import MediaError, OutputError
+from kinora.core.errors import MediaError
+from kinora.media.h264 import encode, film_notes, plain
 from kinora.media.output import check_output, whole_file
 from kinora.media.recipe import Recipe
 
-__all__ = ["FILM_SUFFIXES", "read_film", "read_film_recipe", "write_film"]
+__all__ = ["FILM_SUFFIXES", "film_stream", "read_film", "read_film_recipe", "write_film"]
 
 FILM_SUFFIXES = (".mp4",)
-CRF = 17
-"""x264's constant rate factor: 17 is held to be visually lossless; small clips stay under a few hundred kB."""
 
 
 def write_film(path: Path, clip: Clip, *, recipe: Recipe | None = None, force: bool = False) -> None:
@@ -28,45 +28,15 @@ def write_film(path: Path, clip: Clip, *, recipe: Recipe | None = None, force: b
     cannot be written, and leaves nothing half-written.
     """
     check_output(path, suffixes=FILM_SUFFIXES, force=force)
-    if clip.shape.height % 2 or clip.shape.width % 2:
-        raise MediaError(f"H.264 needs even sizes; this clip is {clip.shape.width} x {clip.shape.height}.")
     with whole_file(path, force=force) as part:
-        try:
-            encode(part, clip, recipe)
-            written = count_frames(part)
-        except av.FFmpegError as error:
-            raise as_output_error(error, path) from error
-        if written != clip.shape.frames:
-            raise OutputError(f"{path} came out with {written} of {clip.shape.frames} frames; is the disk full?")
-
-
-def encode(path: Path, clip: Clip, recipe: Recipe | None) -> None:
-    """Encode and multiplex; raises `av.FFmpegError` or `OSError`."""
-    rate = Fraction(clip.frame_rate).limit_denominator(1001)
-    # bitexact keeps the muxer's version string out.
-    options = {"movflags": "+faststart", "fflags": "+bitexact"}
-    with av.open(str(path), "w", format="mp4", options=options) as container:
-        if recipe is not None:
-            container.metadata["comment"] = recipe.to_json()
-            container.metadata["title"] = recipe.request.prompt
-        stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = clip.shape.width, clip.shape.height, "yuv420p"
-        stream.options = {"crf": str(CRF), "preset": "medium"}
-        context = stream.codec_context
-        context.color_primaries = context.color_trc = context.colorspace = 1  # BT.709, and said so
-        context.color_range = 1  # studio swing, as players expect of H.264
-        for rgb_HWC in clip.frames_FHWC:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        encode(part, clip.frames_FHWC, frame_rate=clip.frame_rate, notes=film_notes(recipe), name=path)
 
 
 def read_film(path: Path) -> Clip:
     """The first video stream of a file as a clip; raises `MediaError` when it cannot be read."""
     try:
         with av.open(str(path)) as container:
-            stream = first_video(container, path)
+            stream = film_stream(container, path)
             frames = [
                 frame.reformat(format="rgb24", src_colorspace="ITU709").to_ndarray()
                 for frame in container.decode(stream)
@@ -97,19 +67,11 @@ def first_video(container: av.container.InputContainer, path: Path) -> VideoStre
     return container.streams.video[0]
 
 
-def count_frames(path: Path) -> int:
-    """How many frames the index of a finished file lists."""
-    with av.open(str(path)) as container:
-        return container.streams.video[0].frames
-
-
-def as_output_error(error: av.FFmpegError, path: Path) -> Exception:
-    """FFmpeg's trouble while writing, as ours."""
-    if isinstance(error, OSError):
-        return OSError(error.errno, error.strerror)  # `whole_file` words it
-    return MediaError(f"{path} could not be encoded ({plain(error)}).")
-
-
-def plain(error: Exception) -> str:
-    """The system's or FFmpeg's own few words."""
-    return str(getattr(error, "strerror", None) or error).lower()
+def film_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The first stream that moves; a song's cover picture is none. Raises `MediaError` when there is no such stream."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    if container.streams.audio:
+        raise MediaError(f"{path} holds sound but no pictures; bring a film.")
+    raise MediaError(f"{path} holds no pictures; bring a film.")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kinora.core.errors import OutputError
 
-__all__ = ["check_output", "whole_file"]
+__all__ = ["check_output", "reason", "settle", "whole_file"]
 
 
 def check_output(path: Path, *, suffixes: tuple[str, ...], force: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,20 @@ from kinora.core.errors import MediaError
 from kinora.media.output import check_output, whole_file
 from kinora.media.recipe import Recipe
 
-__all__ = ["PICTURE_SUFFIXES", "contact_sheet", "film_strip", "read_picture", "read_picture_recipe", "write_picture"]
+__all__ = [
+    "MOST_PIXELS",
+    "PICTURE_SUFFIXES",
+    "contact_sheet",
+    "film_strip",
+    "opened",
+    "read_picture",
+    "read_picture_recipe",
+    "write_picture",
+]
 
 PICTURE_SUFFIXES = (".png",)
+MOST_PIXELS = 50_000_000
+"""Beyond any camera that people carry, and 600 MB while it is worked on."""
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -45,16 +57,35 @@ def read_picture_recipe(path: Path) -> Recipe:
 
 
 def opened(path: Path) -> Image.Image:
-    """The picture, read whole; a damaged file is found here and not later."""
+    """The picture, read whole; a damaged or far too large file is found here and not later."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
             image = Image.open(file)
+            check_pixels(image, path)
             image.load()
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise MediaError(
+            f"{path} is far too large; at most {MOST_PIXELS // 10**6} megapixels are read. Make it smaller first."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise MediaError(
+            f"{path} is no picture of a kind that can be read; save it as PNG or JPEG (iPhone's HEIC too)."
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise MediaError(
             f"{path} cannot be read as a picture ({getattr(error, 'strerror', None) or error})."
         ) from error
     return image
+
+
+def check_pixels(image: Image.Image, path: Path) -> None:
+    """Raise `MediaError` beyond `MOST_PIXELS`, before the pixels are unpacked."""
+    if image.width * image.height > MOST_PIXELS:
+        raise MediaError(
+            f"{path} is {image.width} x {image.height}, {image.width * image.height / 1e6:.0f} megapixels; at most"
+            f" {MOST_PIXELS // 10**6} are read. Make it smaller first."
+        )
 
 
 def contact_sheet(pictures: Sequence[Pixels], *, columns: int, gap: int = 4, grey: int = 24) -> Pixels:

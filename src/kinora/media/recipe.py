@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from kinora.core.errors import InputError, MediaError
-from kinora.core.request import Request
+from kinora.core.request import Find, Request
 
 __all__ = ["RECIPE_KINDS", "Recipe"]
 
@@ -24,6 +24,7 @@ class Recipe:
     kind: str
     """One of `RECIPE_KINDS`."""
     request: Request
+    """Read from a file, the materials of its conditions are unseen: known by name and digest alone. See `brought`."""
     model: str
     weights: str
     """Hash of the model's weights, as its manifest states it."""
@@ -45,7 +46,7 @@ class Recipe:
         return json.dumps(record)
 
     @classmethod
-    def from_json(cls, text: str) -> Recipe:
+    def from_json(cls, text: str) -> Self:
         """The recipe that `to_json` wrote; raises `MediaError` when `text` is something else."""
         try:
             record = json.loads(text)
@@ -58,6 +59,21 @@ class Recipe:
             raise MediaError(f"The recipe in the file is incomplete: it must state {', '.join(names)} and the request.")
         values: dict[str, Any] = {name: record[name] for name in names}
         try:
-            return cls(request=Request.from_record(record["request"]), **values)
+            from kinora.core.records import unseen
+
+            return cls(request=Request.from_record(record["request"], unseen), **values)
         except InputError as error:
             raise MediaError(f"The recipe in the file cannot be followed: {error}") from error
+
+    @property
+    def needs(self) -> tuple[tuple[str, str, str], ...]:
+        """Kind, name and digest of every file that the request's conditions are made of."""
+        if not self.request.conditions:
+            return ()
+        from kinora.core.records import materials_of
+
+        return materials_of(self.request.conditions)
+
+    def brought(self, find: Find) -> Self:
+        """The same recipe with every material seen; raises `InputError` for one that is not what it was."""
+        return replace(self, request=Request.from_record(self.request.to_record(), find))

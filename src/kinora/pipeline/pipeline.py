@@ -5,6 +5,7 @@ Axes: B batch, C channels, F pixel frames, T latent frames, H W grid, L text pos
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,31 +13,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kinora.codec import START, frames_from_video, video_from_frames
-from kinora.control.history import know_history
 from kinora.core.clip import Clip
-from kinora.core.errors import WeightsError
-from kinora.core.plan import Plan, Segment
+from kinora.core.plan import Plan
 from kinora.core.request import SEED_LIMIT, Request
-from kinora.flow.guidance import guided
-from kinora.flow.schedule import schedule
-from kinora.flow.solvers import Velocity, sample
-from kinora.flow.state import LatentState, initial_state
+from kinora.core.wording import plain_prompt
 from kinora.language.encoder import token_ids
 from kinora.language.prompt import PromptReport, check_prompt
 from kinora.media.recipe import Recipe
+from kinora.pipeline.filming import DRAW_FRAMES, Filming, Prompts
+from kinora.pipeline.memory import Chunk, Memory
 from kinora.pipeline.model import Model, load_model, weights_hash
 from kinora.pipeline.planning import plan_film, plan_image
 from kinora.pipeline.progress import OnProgress, Stage, Teller
 from kinora.presets import find_model
-from kinora.transformer.model import Conditions
 
 __all__ = ["Pipeline", "load_pipeline"]
-
-DRAW_FRAMES = 4
-"""Latent frames decoded at once: enough to keep convolutions busy, few enough to keep memory flat."""
-SEED_STRIDE = 0x9E3779B1
-"""Odd, so that no two segments or pictures near each other share a seed (2**32 over the golden ratio)."""
 
 
 def load_pipeline(model: str = "tiny", *, device: str | None = None) -> Pipeline:
@@ -83,125 +74,79 @@ class Pipeline:
     def generate(self, request: Request | str, *, on_progress: OnProgress | None = None) -> Clip:
         """A film. `on_progress` hears of every step and may raise `Cancelled`.
 
-        Raises `PromptError` or `ShapeError` when this model cannot take the request.
+        What goes on from footage comes alone, without the footage. Raises `PromptError`, `ShapeError` or `InputError`
+        when this model cannot take the request.
         """
         request = Request(prompt=request) if isinstance(request, str) else request
-        self.check(request.prompt)
         plan = self.plan(request)
-        teller = _teller(plan, 1, on_progress)
-        frames_FHWC = self._film(plan, self._conditions(request, teller), teller)
+        chunks = [chunk.frames_FHWC for chunk in self.stream(request, on_progress=on_progress)]
+        frames_FHWC = np.concatenate(chunks[::-1] if plan.backward else chunks)
         return Clip(frames_FHWC=frames_FHWC, frame_rate=plan.frame_rate)
+
+    def stream(
+        self, request: Request, memory: bytes | None = None, *, on_progress: OnProgress | None = None
+    ) -> Iterator[Chunk]:
+        """The same film a chunk at a time, in memory that does not grow with its length.
+
+        Each chunk carries a memory; the same request with that memory goes on behind the chunk and gives the same
+        frames. A film that grows backward comes last chunk first.
+        """
+        for prompt in _prompts(request):
+            self.check(prompt)
+        plan = self.plan(request)
+        done = None if memory is None else Memory.from_bytes(memory, self.model.device)
+        teller = _teller(plan, 1, on_progress, done=0 if done is None else done.done)
+        return Filming(self.model, plan, self._read(request, teller), teller).chunks(done)
 
     def image(
         self, request: Request | str, *, n: int = 1, on_progress: OnProgress | None = None
     ) -> list[npt.NDArray[np.uint8]]:
         """`n` pictures (H, W, 3), the request's seed counting up; each is the same as when made alone."""
         request = Request(prompt=request) if isinstance(request, str) else request
-        self.check(request.prompt)
+        for prompt in _prompts(request):
+            self.check(prompt)
         plans = [
             plan_image(replace(request, seed=(request.seed + index) % SEED_LIMIT), self.facts, self.model.preset)
             for index in range(n)
         ]
         teller = _teller(plans[0], n, on_progress)
-        conditions = self._conditions(request, teller)
-        return [self._film(plan, conditions, teller)[0] for plan in plans]
+        prompts = self._read(request, teller)
+        return [next(Filming(self.model, plan, prompts, teller).chunks()).frames_FHWC[0] for plan in plans]
 
     # Inside
 
     @torch.inference_mode()
-    def _conditions(self, request: Request, teller: Teller) -> tuple[Conditions, Conditions]:
-        """The prompt encoded, and what guidance pushes away from: the negative prompt, or no text (all zero) as
-        trained.
+    def _read(self, request: Request, teller: Teller) -> Prompts:
+        """The prompts encoded, each with what guidance pushes away from: the negative prompt, or no text (all zero)
+        as trained.
         """
         teller.start()
-        text_BLD = self._encode(request.prompt)
-        without_BLD = self._encode(request.negative) if request.negative else torch.zeros_like(text_BLD)
+        texts = [self._encode(prompt) for prompt in _prompts(request)]
+        without_BLD = self._encode(request.negative) if request.negative else torch.zeros_like(texts[0])
         teller.advance("read")
-        return Conditions(text_BLD=text_BLD), Conditions(text_BLD=without_BLD)
+        return [(text_BLD, without_BLD) for text_BLD in texts]
 
     def _encode(self, text: str) -> Tensor:
         ids_BL = token_ids(self.model.tokenizer, [text], self.model.text.config.length, self.model.device)
         encoded_BLD: Tensor = self.model.text(ids_BL)
         return encoded_BLD
 
-    @torch.inference_mode()
-    def _film(self, plan: Plan, conditions: tuple[Conditions, Conditions], teller: Teller) -> npt.NDArray[np.uint8]:
-        """All segments, imagined and drawn in turn: frames (F, H, W, 3)."""
-        model, state = self.model, START
-        velocity = self._velocity(plan, conditions)
-        drawn: list[npt.NDArray[np.uint8]] = []
-        made: list[Tensor] = []
-        for index, segment in enumerate(plan.segments):
-            start = self._start(plan, segment, index, made, drawn)
-            latent_BCTHW = self._imagine(plan, start, velocity, teller)[:, :, -segment.new :]
-            made.append(latent_BCTHW)
-            for piece_BCTHW in latent_BCTHW.split(DRAW_FRAMES, dim=2):
-                video_BCFHW, state = model.codec.decode_chunk(piece_BCTHW, state)
-                drawn.append(frames_from_video(video_BCFHW)[0].cpu().numpy())
-                teller.advance("draw")
-        return np.concatenate(drawn)
 
-    def _start(
-        self, plan: Plan, segment: Segment, index: int, made: list[Tensor], drawn: list[npt.NDArray[np.uint8]]
-    ) -> LatentState:
-        """The latent state a segment starts from."""
-        grid, model = plan.latent, self.model
-        frames = segment.frames + (1 if segment.known else 0)
-        state = initial_state(
-            (model.codec.config.channels, frames, grid.height, grid.width),
-            seed=(plan.request.seed + SEED_STRIDE * index) % 2**32,
-            device=model.device,
-        )
-        if not segment.known:
-            return state
-        first_known = segment.first - segment.known
-        history_BCTHW = torch.cat(made, dim=2)[:, :, first_known:]
-        # The picture just before the history is the last one that its predecessor on the latent grid holds.
-        before = model.codec.config.compression.time * (first_known - 1)
-        anchor_FHWC = np.concatenate(drawn)[before : before + 1]
-        anchor_BCTHW = model.codec.encode(video_from_frames(torch.from_numpy(anchor_FHWC)[None]).to(model.device))
-        return know_history(state, anchor_BCTHW, history_BCTHW, cap=model.preset.history_cap)
-
-    def _imagine(self, plan: Plan, start: LatentState, velocity: Velocity, teller: Teller) -> Tensor:
-        """Denoise a segment."""
-        sampling = self.model.preset.sampling_for(plan.request.quality)
-        shift = sampling.image_shift if plan.latent.frames == 1 else sampling.shift
-        latent_BCTHW = sample(
-            velocity,
-            start,
-            schedule(plan.steps, shift),
-            sampling.solver,
-            on_step=lambda _done, _total: teller.advance("imagine"),
-        )
-        if not torch.isfinite(latent_BCTHW).all():
-            raise WeightsError(
-                f"{self.name} gave values that are no numbers; its weights are unfit. Fetch or train it again."
-            )
-        return latent_BCTHW
-
-    def _velocity(self, plan: Plan, conditions: tuple[Conditions, Conditions]) -> Velocity:
-        """The transformer under both conditions, guided."""
-        with_text, without_text = (self._under(condition) for condition in conditions)
-        return guided(with_text, without_text, plan.guidance)
-
-    def _under(self, conditions: Conditions) -> Velocity:
-        model = self.model
-
-        def velocity(x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
-            with torch.autocast(model.device.type, dtype=model.dtype, enabled=model.dtype != torch.float32):
-                v_BCTHW: Tensor = model.transformer(x_BCTHW, sigma_BTHW, position_BT, conditions)
-            return v_BCTHW.float()
-
-        return velocity
+def _prompts(request: Request) -> list[str]:
+    """What the model is told, one after the other in time."""
+    return [plain_prompt(text, request) for text in (request.prompt, *(line.prompt for line in request.script))]
 
 
-def _teller(plan: Plan, films: int, listener: OnProgress | None) -> Teller:
-    """Progress of `films` films made by one plan."""
-    steps = plan.steps * len(plan.segments)
-    chunks = sum(-(-segment.new // DRAW_FRAMES) for segment in plan.segments)
+def _teller(plan: Plan, films: int, listener: OnProgress | None, *, done: int = 0) -> Teller:
+    """Progress of `films` films made by one plan, of which `done` segments exist."""
+    left = plan.segments[done:]
+    passes = len(plan.segments) + plan.picture_first
+    steps = plan.steps * (len(left) + (plan.picture_first and done == 0))
+    chunks = sum(-(-segment.new // DRAW_FRAMES) for segment in left)
+    every = sum(-(-segment.new // DRAW_FRAMES) for segment in plan.segments)
     stages = (
         Stage(name="read", pieces=1, expected=0.02),
-        Stage(name="imagine", pieces=films * steps, expected=plan.imagine_seconds / steps),
-        Stage(name="draw", pieces=films * chunks, expected=plan.draw_seconds / chunks),
+        Stage(name="imagine", pieces=films * steps, expected=plan.imagine_seconds / (plan.steps * passes)),
+        Stage(name="draw", pieces=films * chunks, expected=plan.draw_seconds / every),
     )
     return Teller(stages=stages, listener=listener)

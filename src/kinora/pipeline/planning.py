@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kinora.core.errors import ShapeError
-from kinora.core.plan import Plan, Segment, segments_of
+from kinora.core.conditions import Continue, Keyframe, Moves, Reference, Region, Speech
+from kinora.core.errors import InputError, ShapeError
+from kinora.core.plan import Plan, Segment, segments_before, segments_of
+from kinora.core.records import check_seen
 from kinora.core.request import Request
 from kinora.core.shapes import Compression, LatentShape, PixelShape
+from kinora.core.wording import OBEYED, condition_lines, condition_of, refuse_what_it_cannot
 from kinora.presets.preset import Preset, Sampling
 
 __all__ = ["ModelFacts", "plan_film", "plan_image"]
@@ -43,15 +46,35 @@ class ModelFacts:
 
 
 def plan_film(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
-    """The plan of a film; raises `ShapeError` when the model has no size for the aspect."""
-    pixels = _pixels(request, facts, facts.compression.fitting_frames(request.seconds * facts.frame_rate))
-    latent = facts.compression.latent(pixels)
-    segments = segments_of(latent.frames, window=preset.window, history=preset.history)
-    return _plan(request, facts, preset.sampling_for(request.quality), pixels, segments)
+    """The plan of a film.
+
+    Raises `ShapeError` when the model has no size for the aspect, `InputError` for a condition it cannot follow or
+    footage that cannot be used.
+    """
+    check_seen(request.conditions)
+    refuse_what_it_cannot(request, facts.name, preset.obeys)
+    frames = _frames(request, facts)
+    going_on = condition_of(request, Continue)
+    if going_on is None:
+        count = facts.compression.latent_frame_of(frames - 1) + 1
+        segments = segments_of(count, window=preset.window, history=preset.history, cuts=_cuts(request, facts, count))
+    else:
+        segments = _going_on(going_on, request, facts, preset)
+        frames = facts.compression.time * sum(segment.new for segment in segments)
+        if going_on.before:
+            frames -= (facts.compression.time - 1) * len(segments)
+    worked_over = next((c.footage for c in request.conditions if isinstance(c, Region | Speech) and c.footage), None)
+    if worked_over is not None:
+        frames = worked_over.clip.shape.frames
+    return _plan(request, facts, preset.sampling_for(request.quality), _pixels(request, facts, frames), segments)
 
 
 def plan_image(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
-    """The plan of a picture: a film of one latent frame."""
+    """The plan of a picture: a film of one latent frame. References are all that can steer it."""
+    others = [condition for condition in request.conditions if not isinstance(condition, Reference)]
+    if others:
+        raise InputError(f"A picture takes references only, not {type(others[0]).__name__.lower()}; make a film of it.")
+    refuse_what_it_cannot(request, facts.name, preset.obeys)
     pixels = _pixels(request, facts, 1)
     return _plan(request, facts, preset.sampling_for(request.quality), pixels, (Segment(first=0, new=1, known=0),))
 
@@ -63,15 +86,66 @@ def _pixels(request: Request, facts: ModelFacts, frames: int) -> PixelShape:
     return PixelShape(frames=frames, height=height, width=width)
 
 
+def _frames(request: Request, facts: ModelFacts) -> int:
+    """Pixel frames of the new part: as many as existing footage has where that is worked over, rounded up."""
+    holders = (c for c in request.conditions if isinstance(c, Region | Speech | Continue))
+    footage = next((c.footage for c in holders if c.footage is not None), None)
+    if footage is not None and footage.clip.frame_rate != facts.frame_rate:
+        raise InputError(
+            f"{footage.name} has {footage.clip.frame_rate:g} frames a second, {facts.name} makes {facts.frame_rate:g}; "
+            "bring it to that rate first."
+        )
+    if footage is None or condition_of(request, Continue) is not None:
+        return facts.compression.fitting_frames(request.seconds * facts.frame_rate)
+    time = facts.compression.time
+    return 1 + time * (-(-(footage.clip.shape.frames - 1) // time))
+
+
+def _cuts(request: Request, facts: ModelFacts, count: int) -> list[int]:
+    """Latent frames at which another prompt begins."""
+    rate = facts.frame_rate / facts.compression.time
+    return [min(count - 1, max(1, round(line.at * rate))) for line in request.script]
+
+
+def _going_on(condition: Continue, request: Request, facts: ModelFacts, preset: Preset) -> tuple[Segment, ...]:
+    """Segments that go on from footage."""
+    time, frames = facts.compression.time, condition.footage.clip.shape.frames
+    shown = min((frames - 1) // time, preset.window - 2)
+    if shown < 1:
+        raise InputError(
+            f"{condition.footage.name} has {frames} frames; {time + 1} are needed to go on from. Start from a picture "
+            "(--image) instead."
+        )
+    count = max(1, round(request.seconds * facts.frame_rate / time))
+    if condition.before:
+        others = [c for c in request.conditions if not isinstance(c, Continue | Reference)]
+        if others:
+            raise InputError(
+                f"A film that grows backward takes no {OBEYED[type(others[0])]}: its time runs towards what exists. "
+                "Leave them out."
+            )
+        return segments_before(count, window=preset.window, history=preset.history, shown=shown)
+    cuts = _cuts(request, facts, count)
+    return segments_of(count, window=preset.window, history=preset.history, shown=shown, cuts=cuts)
+
+
 def _plan(
     request: Request, facts: ModelFacts, sampling: Sampling, pixels: PixelShape, segments: tuple[Segment, ...]
 ) -> Plan:
-    latent = facts.compression.latent(pixels)
+    latent = LatentShape(
+        frames=sum(segment.new for segment in segments),
+        height=pixels.height // facts.compression.space,
+        width=pixels.width // facts.compression.space,
+    )
     calls = sampling.steps * (1 if sampling.guidance == 1.0 else 2)
-    tokens = [_tokens(latent, segment, facts.patch) for segment in segments]
-    operations = sum(calls * facts.forward_operations(count) for count in tokens)
+    beside = sum(isinstance(condition, Reference) for condition in request.conditions)
+    tokens = [_tokens(latent, segment.frames + segment.anchors + beside, facts.patch) for segment in segments]
+    picture_first = needs_picture(request) and segments[0].alone
+    counts = [*tokens, *([_tokens(latent, 1 + beside, facts.patch)] if picture_first else [])]
+    operations = sum(calls * facts.forward_operations(count) for count in counts)
     device = facts.device.partition(":")[0]
     pixel_count = pixels.frames * pixels.height * pixels.width
+    longest = max(segment.new for segment in segments) * facts.compression.time * pixels.height * pixels.width
     return Plan(
         request=request,
         model=facts.name,
@@ -82,16 +156,25 @@ def _plan(
         steps=sampling.steps,
         guidance=sampling.guidance,
         segments=segments,
-        forwards=calls * len(segments),
+        forwards=calls * len(counts),
         imagine_seconds=operations / RATES.get(device, RATES["cpu"]),
         draw_seconds=pixel_count / DRAW_RATES.get(device, DRAW_RATES["cpu"]),
-        memory_expected=facts.parameter_bytes + _activation_bytes(facts, max(tokens)) + 3 * pixel_count,
+        memory_expected=facts.parameter_bytes + _activation_bytes(facts, max(tokens)) + 15 * longest,
+        backward=any(isinstance(c, Continue) and c.before for c in request.conditions),
+        picture_first=picture_first,
+        conditions=condition_lines(request),
     )
 
 
-def _tokens(latent: LatentShape, segment: Segment, patch: int) -> int:
-    """Tokens of one segment's window, its anchor included."""
-    frames = segment.frames + (1 if segment.known else 0)
+def needs_picture(request: Request) -> bool:
+    """Whether guides must be drawn from a first picture that nobody gave."""
+    given = any(isinstance(c, Continue) or (isinstance(c, Keyframe) and c.at == 0.0) for c in request.conditions)
+    drawn = any(isinstance(c, Moves) or (isinstance(c, Speech) and c.footage is None) for c in request.conditions)
+    return drawn and not given
+
+
+def _tokens(latent: LatentShape, frames: int, patch: int) -> int:
+    """Tokens of one window."""
     return LatentShape(frames=frames, height=latent.height, width=latent.width).tokens(patch)
 
 

@@ -19,6 +19,8 @@ def tiny() -> Preset:
         window=21,
         history=5,
         history_cap=0.02,
+        hold=0.9,
+        obeys=frozenset({"keyframes", "continuation", "regions", "camera moves", "brushes", "references", "speech"}),
     )
 
 

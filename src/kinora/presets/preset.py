@@ -37,6 +37,14 @@ class Preset:
     """Latent frames of what exists that a continuation is shown, at least."""
     history_cap: float
     """Highest noise level of that history: what a model made itself is never quite clean."""
+    hold: float = 1.0
+    """Highest noise level of frames that go on from a known picture: below 1 they keep its layout, which a model that
+    is not yet sure of itself would lose. 1 leaves them free.
+    """
+    obeys: frozenset[str] = frozenset({"keyframes", "continuation", "regions", "camera moves", "brushes"})
+    """Conditions the model follows (words of `kinora.core.wording.OBEYED`). These five need known cells and noise
+    levels of their own alone; references and speech must have been taught.
+    """
 
     def sampling_for(self, quality: str) -> Sampling:
         """Raises `InputError` for a quality this model has no defaults for."""

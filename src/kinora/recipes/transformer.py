@@ -19,6 +19,7 @@ from kinora.training.latents import FrameEncoder, LatentSet, encode_library
 from kinora.training.library import Library
 from kinora.training.parts import Part, load_codec, load_part, load_text, save_part
 from kinora.training.plan import Stage
+from kinora.training.portrait_library import Portraits, encode_portraits, portrait_shards
 from kinora.training.run import Run, RunConfig
 from kinora.transformer.model import Transformer
 from kinora.world.scene import WORLD_VERSION
@@ -149,13 +150,20 @@ def _feed(
     noted = folder / "libraries.json"
     shards: dict[str, int] = json.loads(noted.read_text(encoding="utf-8")) if noted.exists() else {}
     library = Library(library_folder, shards=shards.get(library_folder.name))
+    portraits = f"{library_folder.name} portraits"
     if library_folder.name not in shards:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(noted, {**shards, library_folder.name: len(library.shards)})
+        shards |= {library_folder.name: len(library.shards), portraits: portrait_shards(library)}
+        write_json(noted, shards)
     encoder = FrameEncoder.from_file(codec_path, device=config.device)
     encode_library(library_folder, library.shards, encoder)
     latents = LatentSet(library_folder, library.shards, encoder.key)
-    return ClipBatches(library, latents, tokenizer, text_length=size.text_length, device=config.device)
+    drawn = shards.get(portraits, 0)
+    encode_portraits(library, encoder, shards=drawn)
+    return ClipBatches(
+        library, latents, tokenizer, text_length=size.text_length, device=config.device,
+        portraits=Portraits.read(library, encoder.key, shards=drawn),
+    )  # fmt: skip
 
 
 def _stages(clips: ClipBatches, pictures: ClipBatches, long: ClipBatches | None, size: Size) -> list[GeneratorStage]:

@@ -7,19 +7,25 @@ S mouth.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from kinora.control.frames import face_mask
+from kinora.control.references import REFERENCE_POSITIONS
 from kinora.core.errors import InputError
 from kinora.language.tokenizer import Tokenizer
 from kinora.training.latents import LatentSet
 from kinora.training.library import CAPTIONS, Library
+from kinora.training.portrait_library import Portraits
 
-__all__ = ["Batch", "ClipBatches", "face_mask", "step_rng", "token_table"]
+__all__ = ["Batch", "ClipBatches", "step_rng", "token_table"]
+
+FIRST_PLACE = 0.7
+"""Share of portraits that stand at the first place for references: most films have one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,6 +40,9 @@ class Batch:
     pose_BT12: Tensor
     mouth_BTS: Tensor
     face_BTHW: Tensor
+    reference_BCRHW: Tensor | None = None
+    """Portraits that stand beside each clip, known, R of them; None in most steps."""
+    reference_position_BR: Tensor | None = None
 
 
 def step_rng(seed: int, step: int, purpose: int) -> np.random.Generator:
@@ -49,25 +58,18 @@ def token_table(captions: Sequence[Sequence[str]], tokenizer: Tokenizer, length:
     return table
 
 
-def face_mask(face_BT3: Tensor, height: int, width: int) -> Tensor:
-    """Soft discs (B, T, height, width) in [0, 1]: how much of each cell a face covers. Radius 0 gives nothing.
-
-    `face_BT3` is (x, y, radius) in shares of width, height and the shorter side.
-    """
-    shorter = float(min(height, width))
-    y_H = torch.arange(height, device=face_BT3.device) + 0.5
-    x_W = torch.arange(width, device=face_BT3.device) + 0.5
-    centre_x, centre_y, radius = (face_BT3[..., n, None, None] for n in range(3))
-    distance_BTHW = torch.hypot(x_W - centre_x * width, y_H[:, None] - centre_y * height)
-    mask_BTHW: Tensor = (radius * shorter - distance_BTHW + 0.5).clamp(0.0, 1.0) * (radius > 0)
-    return mask_BTHW
-
-
 class ClipBatches:
     """Batches from one library under one encoder and one vocabulary."""
 
     def __init__(
-        self, library: Library, latents: LatentSet, tokenizer: Tokenizer, *, text_length: int, device: str
+        self,
+        library: Library,
+        latents: LatentSet,
+        tokenizer: Tokenizer,
+        *,
+        text_length: int,
+        device: str,
+        portraits: Portraits | None = None,
     ) -> None:
         if len(library) == 0:
             raise InputError(f"{library.folder} holds no whole shard yet; render it first.")
@@ -75,6 +77,10 @@ class ClipBatches:
         self._library = library
         self._tokens = token_table(library.captions(), tokenizer, text_length)
         self._device = device
+        self._portraits = portraits
+        if portraits is not None:
+            self._portrait_tokens = token_table(portraits.captions, tokenizer, text_length)
+            self._portrait_PChw = torch.from_numpy(portraits.latent_PChw).to(device)
         if device != "cpu":
             latents.load(device)
 
@@ -88,19 +94,47 @@ class ClipBatches:
         """(K, C, h, w) of one clip."""
         return self._latents.shape
 
-    def batch(self, seed: int, step: int, *, size: int, latent_frames: int) -> Batch:
-        """The batch of one step: `size` random clips, `latent_frames` of each one's kept latent frames (0 always)."""
+    @property
+    def has_portraits(self) -> bool:
+        """Whether a step may ask for references."""
+        return self._portraits is not None
+
+    def batch(self, seed: int, step: int, *, size: int, latent_frames: int, references: bool = False) -> Batch:
+        """The batch of one step: `size` random clips, `latent_frames` of each one's kept latent frames (0 always).
+
+        With `references`, only clips that have a portrait, each with it and with a caption that leaves out what it
+        shows.
+        """
         rng = step_rng(seed, step, 0)
-        clips_B = rng.integers(0, len(self._library), size=size)
+        pool = len(self._library) if not references or self._portraits is None else len(self._portraits)
+        drawn_B = rng.integers(0, pool, size=size)
         frames_BT = np.stack([self._choose(rng, latent_frames) for _ in range(size)])
         captions_B = rng.integers(0, len(CAPTIONS), size=size)
+        if not references:
+            return self._batch(drawn_B, frames_BT, self._tokens[drawn_B, captions_B])
+        if self._portraits is None:
+            raise InputError(f"{self._library.folder} has no portraits; make them with `kinora train library`.")
+        batch = self._batch(self._portraits.clips_P[drawn_B], frames_BT, self._portrait_tokens[drawn_B, captions_B])
+        portrait_BChw = self._portrait_PChw[torch.from_numpy(drawn_B).to(self._portrait_PChw.device)]
+        return replace(
+            batch,
+            reference_BCRHW=portrait_BChw[:, :, None].float(),
+            reference_position_BR=self._tensor(_reference_places(rng, size)),
+        )
+
+    def _batch(
+        self,
+        clips_B: npt.NDArray[np.int64],
+        frames_BT: npt.NDArray[np.int64],
+        tokens_BL: npt.NDArray[np.int16],
+    ) -> Batch:
         rows = clips_B[:, None]
         face_BT3 = self._tensor(self._library.face_NT3[rows, frames_BT])
         height, width = self._latents.shape[-2:]
         return Batch(
             clean_BCTHW=self._latents.take(clips_B, frames_BT, self._device),
             position_BT=self._tensor(self._library.positions_NT[rows, frames_BT].astype(np.float32)),
-            ids_BL=self._tensor(self._tokens[clips_B, captions_B].astype(np.int64)),
+            ids_BL=self._tensor(tokens_BL.astype(np.int64)),
             pose_BT12=self._tensor(self._library.pose_NT12[rows, frames_BT]),
             mouth_BTS=self._tensor(self._library.mouth_NTS[rows, frames_BT]),
             face_BTHW=face_mask(face_BT3, height, width),
@@ -114,3 +148,10 @@ class ClipBatches:
 
     def _tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(values).to(self._device, non_blocking=True)
+
+
+def _reference_places(rng: np.random.Generator, size: int) -> npt.NDArray[np.float32]:
+    """Where in time each clip's portrait stands (B, 1): mostly the first place, now and then one of the others."""
+    places = np.array(REFERENCE_POSITIONS, dtype=np.float32)
+    other_B = rng.integers(1, len(places), size=size)
+    return places[np.where(rng.random(size) < FIRST_PLACE, 0, other_B)][:, None]

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kinora.core.poses import relative_poses
+from kinora.control.frames import mouth_windows, pose_vectors
 from kinora.core.shapes import Compression
 from kinora.core.visemes import MOUTH_AXES
 from kinora.world.figures import HEAD_HALF, head_centre
 from kinora.world.scene import Scene, States
 from kinora.world.simulate import simulate
 
-__all__ = ["ClipTruth", "choose_latent_frames", "clip_truth", "mouth_windows", "pixel_frames", "pose_vectors"]
+__all__ = ["ClipTruth", "choose_latent_frames", "clip_truth", "pixel_frames"]
 
 Array = npt.NDArray[np.float32]
 
@@ -59,23 +59,6 @@ def pixel_frames(latent_frames: npt.NDArray[np.int64]) -> list[int]:
     for t in latent_frames[1:]:
         frames.extend(range(_PATCH_FRAMES * int(t) - _PATCH_FRAMES + 1, _PATCH_FRAMES * int(t) + 1))
     return frames
-
-
-def pose_vectors(pose_F34: npt.NDArray[np.float64], latent_frames: npt.NDArray[np.int64]) -> Array:
-    """Pose (T, 12) of each latent frame, taken at its last pixel frame, relative to the first pixel frame."""
-    relative_F34 = relative_poses(pose_F34)
-    return relative_F34[_PATCH_FRAMES * latent_frames].reshape(-1, 12).astype(np.float32)
-
-
-def mouth_windows(mouth_F4: npt.NDArray[np.floating], latent_frames: npt.NDArray[np.int64]) -> Array:
-    """Mouth shapes (T, 48): those of the previous, this and the next latent frame, 4 pixel frames of 4 axes each.
-
-    Latent frame 0 holds one pixel frame, told four times; beyond either end the outermost frame is repeated.
-    """
-    steps = np.arange(-2 * _PATCH_FRAMES + 1, _PATCH_FRAMES + 1)
-    frames_TS = np.clip(_PATCH_FRAMES * latent_frames[:, None] + steps, 0, len(mouth_F4) - 1)
-    window_TS: Array = mouth_F4[frames_TS].reshape(len(latent_frames), steps.size * len(MOUTH_AXES)).astype(np.float32)
-    return window_TS
 
 
 def clip_truth(scene: Scene, latent_frames: npt.NDArray[np.int64], *, height: int, width: int) -> ClipTruth:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from kinora.flow.solvers import Velocity, sample
 from kinora.flow.state import initial_state
 from kinora.language.encoder import TextEncoder, token_ids
 from kinora.language.tokenizer import Tokenizer
-from kinora.training.batches import ClipBatches
+from kinora.training.batches import ClipBatches, step_rng
 from kinora.training.files import write_atomically
 from kinora.training.objective import ObjectiveConfig, draw_step, generator_loss
 from kinora.training.plan import Stage
@@ -90,9 +89,11 @@ class GeneratorJob:
         """The loss of one step."""
         entry = self._stages[stage]
         size, latent_frames = entry.stage.size, entry.latent_frames
-        if latent_frames > 1 and np.random.default_rng([seed, step, 2]).random() < entry.image_share:
+        rng = step_rng(seed, step, 2)
+        if latent_frames > 1 and rng.random() < entry.image_share:
             size, latent_frames = size * latent_frames, 1
-        batch = entry.batches.batch(seed, step, size=size, latent_frames=latent_frames)
+        references = entry.batches.has_portraits and rng.random() < self._objective.references
+        batch = entry.batches.batch(seed, step, size=size, latent_frames=latent_frames, references=references)
         draw = draw_step(seed, step, tuple(batch.clean_BCTHW.shape), self._objective, self._device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.startswith("cuda")):
             text_BLD = self.model.text(batch.ids_BL)

@@ -5,6 +5,7 @@
     shard-00000.captions.json       per clip, one text for every entry of `CAPTIONS`
     shard-00000.frames.npy          uint8 (clips, 1 + 4(K-1), H, W, 3)
     shard-00000.latents-<key>.npy   float16 (clips, K, C, h, w), see `kinora.training.latents`
+    shard-00000.portraits.*         see `kinora.training.portrait_library`
 
 A shard is there as a whole or not at all: every file is written beside its name and moved into place, the truth last.
 """
@@ -101,6 +102,10 @@ class Library:
         """Which of the present shards holds clip `i`, and at which row."""
         at = int(np.searchsorted(self._starts, i, side="right")) - 1
         return at, i - int(self._starts[at])
+
+    def first_clip(self, at: int) -> int:
+        """Number of the first clip of the `at`-th present shard."""
+        return int(self._starts[at])
 
     def frames(self, i: int) -> npt.NDArray[np.uint8]:
         """Pixels (1 + 4(K-1), H, W, 3) of clip `i`."""

@@ -1,7 +1,6 @@
 """One flow-matching objective for every way of making a clip.
 
-A task is told by which latent frames are known, and how well: nothing (text to video), the first (image to video), the
-first few, noised (continuation), the first and last, or every frame at a level of its own.
+A task (`kinora.training.tasks`) says which cells are known, and how well; references stand beside the clip, known.
 `x = (1 - sigma) x_0 + sigma noise`, the model predicts `v = noise - x_0` (Lipman et al. 2023, arXiv:2210.02747); only
 cells that are not known count in the loss.
 
@@ -13,7 +12,7 @@ Axes: B batch, C channels, T latent frames, H W latent grid, L text positions, D
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,47 +21,30 @@ from torch import Tensor
 
 from kinora.flow.objective import flow_loss, training_pair
 from kinora.training.batches import Batch, step_rng
+from kinora.training.tasks import TASKS, Canvas, TaskMix, draw_known
 from kinora.transformer.model import Conditions, Transformer
 
-__all__ = ["Draw", "ObjectiveConfig", "TaskMix", "draw_levels", "draw_step", "generator_loss"]
+__all__ = ["Draw", "ObjectiveConfig", "draw_levels", "draw_step", "generator_loss"]
 
 Array = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskMix:
-    """How often each task is drawn; the shares add up to one."""
-
-    text: float = 0.35
-    first: float = 0.20
-    continuation: float = 0.20
-    ends: float = 0.10
-    independent: float = 0.15
-
-    def shares(self) -> npt.NDArray[np.float64]:
-        """In the order of `TASKS`, made to add up to one."""
-        values = np.array([self.text, self.first, self.continuation, self.ends, self.independent])
-        shares: npt.NDArray[np.float64] = values / values.sum()
-        return shares
-
-
-TASKS = ("text", "first", "continuation", "ends", "independent")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
     """What a step draws at random beside its clips."""
 
-    mix: TaskMix = TaskMix()
+    mix: TaskMix = field(default_factory=TaskMix)
     video_shift: float = 3.0
     """Moves levels towards noise; more tokens that agree need more."""
     image_shift: float = 1.5
     uniform: float = 0.1
     """Share of levels drawn evenly over [0, 1]."""
     history_noise: float = 1.0 / 3.0
-    """Highest level of known frames in continuation: what a model makes itself is never quite clean."""
+    """Highest level of history: what a model makes itself is never quite clean."""
     first_noised: float = 0.2
     """Share of known first frames that carry a little noise."""
+    references: float = 0.2
+    """Share of the steps that show references, where a library has portraits: about as often as a film has one."""
     drop_text: float = 0.10
     drop_pose: float = 0.50
     drop_mouth: float = 0.30
@@ -73,9 +55,9 @@ class Draw:
     """Everything random about one step, on the training device."""
 
     noise_BCTHW: Tensor
-    sigma_BT: Tensor
-    unknown_BT: Tensor
-    """1 where a latent frame is to be predicted, 0 where it is known."""
+    sigma_BTHW: Tensor
+    asked_BTHW: Tensor
+    """1 where a cell is to be predicted, 0 where it is known."""
     keep_text_B: Tensor
     keep_pose_B: Tensor
     keep_mouth_B: Tensor
@@ -92,53 +74,46 @@ def draw_levels(rng: np.random.Generator, count: int, config: ObjectiveConfig, *
 def draw_step(seed: int, step: int, shape: tuple[int, ...], config: ObjectiveConfig, device: str) -> Draw:
     """The draw of one step for latents of `shape` (B, C, T, H, W); (seed, step) decides it."""
     rng = step_rng(seed, step, 1)
-    batch, frames = shape[0], shape[2]
-    sigma_BT, unknown_BT = _draw_tasks(rng, batch, frames, config)
-    keep = [rng.random(batch) >= share for share in (config.drop_text, config.drop_pose, config.drop_mouth)]
+    sigma_BTHW, asked_BTHW = _draw_tasks(rng, (shape[0], *shape[2:]), config)
+    keep = [rng.random(shape[0]) >= share for share in (config.drop_text, config.drop_pose, config.drop_mouth)]
     generator = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
     noise_BCTHW = torch.randn(shape, generator=generator, device=device)
     text_B, pose_B, mouth_B = (torch.from_numpy(kept).to(device) for kept in keep)
     return Draw(
         noise_BCTHW=noise_BCTHW,
-        sigma_BT=torch.from_numpy(sigma_BT).to(device),
-        unknown_BT=torch.from_numpy(unknown_BT).to(device),
+        sigma_BTHW=torch.from_numpy(sigma_BTHW).to(device),
+        asked_BTHW=torch.from_numpy(asked_BTHW).to(device),
         keep_text_B=text_B,
         keep_pose_B=pose_B,
         keep_mouth_B=mouth_B,
     )
 
 
-def _draw_tasks(rng: np.random.Generator, batch: int, frames: int, config: ObjectiveConfig) -> tuple[Array, Array]:
-    """Noise level and whether it is to be predicted, (B, T) each."""
+def _draw_tasks(rng: np.random.Generator, shape: tuple[int, ...], config: ObjectiveConfig) -> tuple[Array, Array]:
+    """Noise level and whether it is to be predicted, of every cell: `shape` (B, T, H, W) each."""
+    batch, frames, height, width = shape
     shift = config.image_shift if frames == 1 else config.video_shift
-    sigma_BT = np.repeat(draw_levels(rng, batch, config, shift=shift)[:, None], frames, axis=1)
-    unknown_BT = np.ones((batch, frames), dtype=np.float32)
-    if frames == 1:
-        return sigma_BT, unknown_BT
-    for b, task in enumerate(rng.choice(len(TASKS), size=batch, p=config.mix.shares())):
-        name = TASKS[task]
-        if name == "independent":
-            sigma_BT[b] = draw_levels(rng, frames, config, shift=shift)
-        elif name != "text":
-            cap_T = _caps(rng, name, frames, config)
-            unknown_BT[b] = cap_T >= 1.0
-            sigma_BT[b] = np.minimum(sigma_BT[b], cap_T)
-    return sigma_BT, unknown_BT
-
-
-def _caps(rng: np.random.Generator, task: str, frames: int, config: ObjectiveConfig) -> Array:
-    """The highest level each latent frame (T,) may have: 1 where it is free."""
-    cap_T = np.ones(frames, dtype=np.float32)
-    if task == "continuation":
-        cap_T[: int(rng.integers(1, frames))] = rng.random() * config.history_noise
-        return cap_T
-    noised = rng.random() < config.first_noised
-    cap_T[0] = np.exp(rng.normal(-3.5, 0.5)) if noised else 0.0
-    if task == "ends":
-        cap_T[-1] = cap_T[0]
-        if frames == 2:
-            cap_T[-1] = 1.0
-    return np.minimum(cap_T, 1.0)
+    level_B = draw_levels(rng, batch, config, shift=shift)
+    sigma_BTHW = np.broadcast_to(level_B[:, None, None, None], shape).copy()
+    asked_BTHW = np.ones(shape, dtype=np.float32)
+    task_B = rng.choice(len(TASKS), size=batch, p=config.mix.shares(frames))
+    for number, task in enumerate(TASKS):
+        rows_N = np.flatnonzero(task_B == number)
+        if task == "text" or not rows_N.size:
+            continue
+        if task == "independent":
+            level_NT = draw_levels(rng, rows_N.size * frames, config, shift=shift).reshape(-1, frames)
+            sigma_BTHW[rows_N] = level_NT[:, :, None, None]
+        known = draw_known(
+            task,
+            Canvas(
+                rng=rng, clips=rows_N.size, frames=frames, height=height, width=width,
+                history_noise=config.history_noise, first_noised=config.first_noised,
+            ),
+        )  # fmt: skip
+        sigma_BTHW[rows_N] = np.minimum(sigma_BTHW[rows_N], known.cap_NTHW)
+        asked_BTHW[rows_N] = known.asked_NTHW
+    return sigma_BTHW, asked_BTHW
 
 
 def generator_loss(
@@ -148,15 +123,38 @@ def generator_loss(
     draw: Draw,
 ) -> Tensor:
     """Mean squared error of the velocity over the cells that are to be predicted."""
-    clean = batch.clean_BCTHW
-    sigma_BTHW = draw.sigma_BT[:, :, None, None].expand(-1, -1, *clean.shape[-2:])
-    x_BCTHW, v_BCTHW = training_pair(clean, draw.noise_BCTHW, sigma_BTHW)
+    x_BCTHW, v_BCTHW = training_pair(batch.clean_BCTHW, draw.noise_BCTHW, draw.sigma_BTHW)
+    sigma_BTHW, position_BT = draw.sigma_BTHW, batch.position_BT
     conditions = Conditions(
         text_BLD=text_BLD * draw.keep_text_B[:, None, None],
         pose_BT12=batch.pose_BT12 * draw.keep_pose_B[:, None, None],
         mouth_BTS=batch.mouth_BTS,
         face_BTHW=batch.face_BTHW * draw.keep_mouth_B[:, None, None, None],
     )
-    predicted = transformer(x_BCTHW, sigma_BTHW, batch.position_BT, conditions)
-    asked_BTHW = draw.unknown_BT[:, :, None, None].expand_as(sigma_BTHW)
-    return flow_loss(predicted.float(), v_BCTHW, sigma_BTHW, asked_BTHW)
+    frames = x_BCTHW.shape[2]
+    if batch.reference_BCRHW is not None and batch.reference_position_BR is not None:
+        beside = batch.reference_BCRHW.shape[2]
+        x_BCTHW = torch.cat([x_BCTHW, batch.reference_BCRHW], dim=2)
+        position_BT = torch.cat([position_BT, batch.reference_position_BR], dim=1)
+        sigma_BTHW = _lengthened(sigma_BTHW, beside)
+        conditions = _beside(conditions, beside)
+    predicted = transformer(x_BCTHW, sigma_BTHW, position_BT, conditions)[:, :, :frames]
+    return flow_loss(predicted.float(), v_BCTHW, draw.sigma_BTHW, draw.asked_BTHW)
+
+
+def _beside(conditions: Conditions, count: int) -> Conditions:
+    """The conditions with `count` frames more, of which no camera, mouth or face is told."""
+    return replace(
+        conditions,
+        **{
+            name: _lengthened(value, count)
+            for name in ("pose_BT12", "mouth_BTS", "face_BTHW")
+            if (value := getattr(conditions, name)) is not None
+        },
+    )
+
+
+def _lengthened(values_BT: Tensor, count: int) -> Tensor:
+    """`values_BT` (B, T, ...) with `count` frames of zeros after its own."""
+    batch, _, *rest = values_BT.shape
+    return torch.cat([values_BT, values_BT.new_zeros(batch, count, *rest)], dim=1)

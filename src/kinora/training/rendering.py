@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,9 @@ from kinora.world.render import render
 from kinora.world.scene import Scene
 from kinora.world.slots_of import scene_slots
 
-__all__ = ["render_library"]
+__all__ = ["render_library", "side_by_side"]
+
+Task = TypeVar("Task")
 
 _PATCH_FRAMES = Compression().time
 _RENDER_BATCH = 8
@@ -69,7 +71,7 @@ def render_library(
         if not truth_path(folder, shard).exists()
     ]
     done = config.shards - len(tasks)
-    for _ in _run_tasks(tasks, processes):
+    for _ in side_by_side(_render_shard, tasks, processes):
         done += 1
         if on_progress is not None:
             on_progress(min(done * config.shard_clips, config.count), config.count)
@@ -88,15 +90,16 @@ def _claim(folder: Path, config: LibraryConfig) -> None:
     write_json(index, dataclasses.asdict(config))
 
 
-def _run_tasks(tasks: list[_ShardTask], processes: int) -> Iterator[None]:
+def side_by_side(work: Callable[[Task], None], tasks: Sequence[Task], processes: int) -> Iterator[None]:
+    """Do every task, in worker processes of one thread each where there are several; yields after each one."""
     if processes <= 1 or len(tasks) <= 1:
         for task in tasks:
-            _render_shard(task)
+            work(task)
             yield
         return
     # Spawned, not forked: a forked child inherits torch's locked thread pool.
     with multiprocessing.get_context("spawn").Pool(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.imap_unordered(_render_shard, tasks)
+        yield from pool.imap_unordered(work, tasks)
 
 
 def _render_shard(task: _ShardTask) -> None:

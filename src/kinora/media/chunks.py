@@ -1,0 +1,288 @@
+"""A film written as it is made: chunk by chunk into a folder beside it, and joined when it is whole.
+
+The folder of `film.mp4` is `.film.mp4.kinora`. In it lie
+
+    record.json                 what the chunks belong to: recipe, rate, order, encoder
+    000000.mp4, 000001.mp4 ...  the chunks, each a film of its own
+    000001.memory               what the maker needs to go on after the last chunk
+    lock                        held by the process that writes
+
+A chunk counts when its .mp4 has its name; its memory is there before it. So the folder is right after a SIGKILL at
+any moment, and a film finished after any number of them has the same bytes as one made without.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from kinora.core.errors import MediaError, OutputError
+from kinora.media.film import FILM_SUFFIXES
+from kinora.media.h264 import ENCODER, check_even, count_frames, encode, film_notes, join, plain, size_of
+from kinora.media.output import check_output, reason, settle, whole_file
+from kinora.media.recipe import Recipe
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["ChunkedFilm", "work_folder"]
+
+LONGEST_NAME = 200
+"""Bytes of a film's name that its folder repeats; systems allow 255 with what is put around it."""
+
+
+class ChunkedFilm:
+    """Add chunks as they come, then `finish`; memory holds one chunk at most.
+
+        with ChunkedFilm(path, frame_rate=16.0, recipe=recipe) as film:
+            memory = film.resume()
+            for frames_FHWC, memory in make_from(memory, film.frames):
+                film.add(frames_FHWC, memory)
+            film.finish()
+
+    Without `finish` the folder stays, for the next one with the same recipe to resume.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        frame_rate: float,
+        recipe: Recipe | None = None,
+        force: bool = False,
+        backward: bool = False,
+    ) -> None:
+        """With `backward` a later chunk comes earlier in the film. Nothing is written yet.
+
+        Raises `OutputError` where `write_film` does: `path` exists (and no `force`), or cannot be written.
+        """
+        check_output(path, suffixes=FILM_SUFFIXES, force=force)
+        self.path = path
+        self.folder = work_folder(path)
+        self.frame_rate = frame_rate
+        self.backward = backward
+        self.force = force
+        self.recipe = recipe
+        self.frames = 0
+        """Written so far, those of resumed chunks included."""
+        self.chunks = 0
+        """Written so far, likewise."""
+        self.discarded: str | None = None
+        """Why an earlier attempt's chunks were thrown away; None when there were none or they were kept."""
+        self._size: tuple[int, int] | None = None
+        self._lock: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process go on; the folder stays if it holds a chunk."""
+        if self._lock is None:
+            return
+        if not self.chunks:
+            shutil.rmtree(self.folder, ignore_errors=True)  # nothing in it is worth resuming
+        self._lock.close()
+        self._lock = None
+
+    def resume(self) -> bytes | None:
+        """The memory after the last chunk of an attempt with the same recipe, and `frames` set; None to begin anew.
+
+        Chunks of another recipe, rate, order or encoder, and damaged ones, are thrown away; `discarded` tells why.
+        Raises `OutputError` when another process is writing them.
+        """
+        with self._worded():
+            self._hold()
+            self.discarded = self._misfit()
+            if self.discarded is None and self._adopt():
+                return self._memory(self.chunks - 1).read_bytes()
+            self._begin()
+        return None
+
+    def add(self, frames_FHWC: npt.NDArray[np.uint8], memory: bytes) -> None:
+        """Write uint8 frames of even sizes as the next chunk, `memory` beside it; both are on the disk afterwards.
+
+        The first `add` without a `resume` throws an earlier attempt away. Raises `MediaError` for no frames, odd
+        sizes or other sizes than the first chunk's, `OutputError` when there is no room; then the chunks before stay.
+        """
+        _, height, width, _ = frames_FHWC.shape
+        if not len(frames_FHWC):
+            raise MediaError("A chunk needs at least one frame.")
+        if self._size is not None and self._size != (height, width):
+            raise MediaError(f"This chunk is {width} x {height}, the film {self._size[1]} x {self._size[0]}.")
+        check_even(frames_FHWC)
+        with self._worded():
+            if self._lock is None:
+                self._hold()
+                self._begin()
+            self._store(self._memory(self.chunks), memory)
+            with whole_file(self._chunk(self.chunks), force=True) as part:
+                encode(part, frames_FHWC, frame_rate=self.frame_rate, notes={}, name=self.path)
+            settle_folder(self.folder)
+            self.chunks += 1
+            self.frames += len(frames_FHWC)
+            self._size = (height, width)
+            if self.chunks > 1:
+                self._memory(self.chunks - 2).unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Join the chunks into the film, packets untouched, and remove the folder.
+
+        Raises `MediaError` without a chunk, `OutputError` when the film cannot be written; then the folder stays.
+        """
+        if not self.chunks:
+            raise MediaError(f"{self.path} has no frames yet; add a chunk before finishing it.")
+        parts = [self._chunk(index) for index in range(self.chunks)]
+        with self._worded():
+            # Inside the folder, so that a SIGKILL leaves no second film beside the first.
+            whole = self.folder / "whole.mp4"
+            notes = film_notes(self.recipe)
+            join(
+                whole, parts[::-1] if self.backward else parts, frame_rate=self.frame_rate, notes=notes, name=self.path
+            )
+            settle(whole, self.path, force=self.force)
+            settle_folder(self.path.parent)
+            shutil.rmtree(self.folder)
+            self.close()
+
+    def _record(self) -> str:
+        """One line that two attempts share exactly when their chunks fit together."""
+        return json.dumps(
+            {
+                "recipe": self.recipe.to_json() if self.recipe else None,
+                "frame_rate": self.frame_rate,
+                "backward": self.backward,
+                "encoder": ENCODER,
+            }
+        )
+
+    def _misfit(self) -> str | None:
+        """Why the chunks in the folder are not of this film; None when they are, or there are none."""
+        if not self._chunk(0).exists():
+            return None
+        try:
+            found = json.loads((self.folder / "record.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return "the record of what was begun cannot be read"
+        wanted = json.loads(self._record())
+        reasons = {
+            "recipe": "what was begun follows another recipe (prompt, seed, model or conditions)",
+            "frame_rate": "what was begun has another frame rate",
+            "backward": "what was begun goes the other way in time",
+            "encoder": "what was begun was encoded by another version of the encoder",
+        }
+        if not isinstance(found, dict):
+            return "the record of what was begun cannot be read"
+        return next((why for key, why in reasons.items() if found.get(key) != wanted[key]), None)
+
+    def _adopt(self) -> bool:
+        """Count what lies in the folder; false when there is nothing, or when it is damaged."""
+        chunks = 0
+        while self._chunk(chunks).exists():
+            chunks += 1
+        if not chunks:
+            return False
+        try:
+            frames = sum(count_frames(self._chunk(index)) for index in range(chunks))
+            size = size_of(self._chunk(0))
+        except (OSError, ValueError, IndexError) as error:
+            self.discarded = f"what was begun is damaged ({plain(error)})"
+            return False
+        if not self._memory(chunks - 1).exists():
+            self.discarded = "what was begun is damaged (its memory is missing)"
+            return False
+        for left in self.folder.glob(".kinora-*"):  # what a SIGKILL cut off in the middle
+            left.unlink()
+        self.chunks, self.frames, self._size = chunks, frames, size
+        return True
+
+    def _begin(self) -> None:
+        """An empty folder with its record."""
+        self.chunks, self.frames, self._size = 0, 0, None
+        # The last chunk goes first: what a SIGKILL leaves is the beginning of the old film, with its own record, and
+        # without the memory to go on from, so that it is thrown away next time.
+        for file in sorted(self.folder.iterdir(), reverse=True):
+            if file.name not in ("lock", "record.json"):
+                file.unlink()
+        self._store(self.folder / "record.json", self._record().encode())
+        settle_folder(self.folder.parent)
+
+    def _hold(self) -> None:
+        """Make the folder and keep others out of it for as long as this process lives or until `close`."""
+        if self._lock is not None:
+            return
+        self.folder.mkdir(exist_ok=True)
+        lock = (self.folder / "lock").open("wb")
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                raise OutputError(
+                    f"Another process is writing {self.path}; wait for it, or choose another name."
+                ) from None
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                    raise
+                # Some network folders know no locks; then nobody is kept out.
+        self._lock = lock
+
+    def _store(self, path: Path, content: bytes) -> None:
+        with whole_file(path, force=True) as part:
+            part.write_bytes(content)
+
+    def _chunk(self, index: int) -> Path:
+        return self.folder / f"{index:06d}.mp4"
+
+    def _memory(self, index: int) -> Path:
+        return self.folder / f"{index:06d}.memory"
+
+    @contextmanager
+    def _worded(self) -> Iterator[None]:
+        """The file system's troubles as `OutputError`, with what remains."""
+        try:
+            yield
+        except OSError as error:
+            raise self._trouble(error) from error
+        except OutputError as error:
+            if isinstance(error.__cause__, OSError):  # worded for a file that users do not know
+                raise self._trouble(error.__cause__) from error
+            raise
+
+    def _trouble(self, error: OSError) -> OutputError:
+        kept = f"the {self.frames} frames before are kept in {self.folder}" if self.chunks else "nothing is kept"
+        return OutputError(f"{self.path} could not be written ({reason(error)}); {kept}.")
+
+
+def work_folder(path: Path) -> Path:
+    """Where the chunks of the film `path` lie until it is finished: hidden, beside it."""
+    name = path.name
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return path.parent / f".{name}.kinora"
+
+
+def settle_folder(folder: Path) -> None:
+    """Have new names in a folder survive a power cut."""
+    with suppress(PermissionError):  # Windows opens no folders; it settles names by itself
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,162 @@
+"""H.264 in MP4: frames encoded, and finished files joined without encoding anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from kinora.core.errors import MediaError, OutputError
+from kinora.media.recipe import Recipe
+
+__all__ = ["ENCODER", "check_even", "count_frames", "encode", "film_notes", "join", "plain", "size_of"]
+
+CRF = 17
+"""x264's constant rate factor: 17 is held to be visually lossless; small clips stay under a few hundred kB."""
+THREADS = 4
+"""Fixed, because x264's bytes depend on their number, and a film is finished on whatever machine has it then."""
+REORDER = 2
+"""Frames by which x264's medium preset decodes ahead of showing: its pyramid of B frames is two deep."""
+ENCODER = f"libx264 of libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}, medium, crf {CRF}"
+"""What decides the bytes besides the frames."""
+
+
+def film_notes(recipe: Recipe | None) -> dict[str, str]:
+    """What a film says about itself: players show the title; the comment is for `read_film_recipe`."""
+    return {} if recipe is None else {"comment": recipe.to_json(), "title": recipe.request.prompt}
+
+
+def encode(
+    path: Path,
+    frames_FHWC: npt.NDArray[np.uint8],
+    *,
+    frame_rate: float,
+    notes: Mapping[str, str],
+    name: Path,
+) -> None:
+    """Write frames of even sizes to `path` and check that all are there (H.264 high, yuv420p, BT.709, index in front).
+
+    Messages call the file `name`. Raises `MediaError` for odd sizes and what FFmpeg refuses, `OutputError` when frames
+    are missing, `OSError` for the file system's troubles.
+    """
+    check_even(frames_FHWC)
+    try:
+        with opened_film(path, notes) as container:
+            stream = encoder(container, frames_FHWC.shape[1:3], frame_rate)
+            for rgb_HWC in frames_FHWC:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
+                frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        check_count(path, len(frames_FHWC), name)
+    except av.FFmpegError as error:
+        raise as_output_error(error, name) from error
+
+
+def join(path: Path, parts: Sequence[Path], *, frame_rate: float, notes: Mapping[str, str], name: Path) -> None:
+    """Write the parts, each from `encode` at this rate and one size, one after the other, packets untouched.
+
+    Raises as `encode` does; `MediaError` when a part's H.264 parameters differ from the first's.
+    """
+    try:
+        with opened_film(path, notes) as container, av.open(str(parts[0])) as first:
+            stream = container.add_stream_from_template(first.streams.video[0])
+            stream.time_base = 1 / rate_of(frame_rate)
+            frames = 0
+            for part in parts:
+                for packet in moved_packets(part, first.streams.video[0], frames, frame_rate):
+                    packet.stream = stream
+                    container.mux(packet)
+                frames += count_frames(part)
+        check_count(path, frames, name)
+    except av.FFmpegError as error:
+        raise as_output_error(error, name) from error
+
+
+def moved_packets(part: Path, like: VideoStream, frames: int, frame_rate: float) -> Iterator[Packet[VideoStream]]:
+    """A part's packets, `frames` frames later, counted in frames.
+
+    Decoding times are counted anew: a part of one or two frames lacks the lead that B frames need, and times that
+    stand still or go back would make players drop frames.
+    """
+    rate = rate_of(frame_rate)
+    with av.open(str(part)) as container:
+        stream = container.streams.video[0]
+        if stream.codec_context.extradata != like.codec_context.extradata:
+            raise MediaError(f"{part} was encoded in another way than the parts before it; delete its folder.")
+        step = 1 / (rate * (stream.time_base or 1))
+        for index, packet in enumerate(packet for packet in container.demux(stream) if packet.size):
+            packet.pts = frames + round((packet.pts or 0) / step)
+            packet.dts = frames + index - REORDER
+            packet.duration = 1
+            packet.time_base = 1 / rate
+            yield packet
+
+
+def opened_film(path: Path, notes: Mapping[str, str]) -> OutputContainer:
+    # bitexact keeps the muxer's version string out.
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    container = av.open(str(path), "w", format="mp4", options=options)
+    container.metadata.update(notes)
+    return container
+
+
+def encoder(container: OutputContainer, size_HW: tuple[int, ...], frame_rate: float) -> VideoStream:
+    stream = container.add_stream("libx264", rate=rate_of(frame_rate))
+    stream.height, stream.width = size_HW
+    stream.pix_fmt = "yuv420p"
+    stream.options = {"crf": str(CRF), "preset": "medium"}
+    context = stream.codec_context
+    context.thread_count = THREADS
+    context.color_primaries = context.color_trc = context.colorspace = 1  # BT.709, and said so
+    context.color_range = 1  # studio swing, as players expect of H.264
+    return stream
+
+
+def rate_of(frame_rate: float) -> Fraction:
+    """The rate as broadcasters write it: 23.976 is 24000/1001."""
+    return Fraction(frame_rate).limit_denominator(1001)
+
+
+def check_even(frames_FHWC: npt.NDArray[np.uint8]) -> None:
+    _, height, width, _ = frames_FHWC.shape
+    if height % 2 or width % 2:
+        raise MediaError(f"H.264 needs even sizes; this clip is {width} x {height}.")
+
+
+def check_count(path: Path, frames: int, name: Path) -> None:
+    """A full disk does not always raise; the file's own index tells."""
+    written = count_frames(path)
+    if written != frames:
+        raise OutputError(f"{name} came out with {written} of {frames} frames; is the disk full?")
+
+
+def count_frames(path: Path) -> int:
+    """How many frames the index of a finished file lists."""
+    with av.open(str(path)) as container:
+        return container.streams.video[0].frames
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width of a finished file."""
+    with av.open(str(path)) as container:
+        return container.streams.video[0].height, container.streams.video[0].width
+
+
+def as_output_error(error: av.FFmpegError, path: Path) -> Exception:
+    """FFmpeg's trouble while writing, as ours."""
+    if isinstance(error, OSError):
+        return OSError(error.errno, error.strerror)  # `whole_file` words it
+    return MediaError(f"{path} could not be encoded ({plain(error)}).")
+
+
+def plain(error: Exception) -> str:
+    """The system's or FFmpeg's own few words."""
+    return str(getattr(error, "strerror", None) or error).lower()
