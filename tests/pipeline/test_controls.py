@@ -29,7 +29,10 @@ from kinora.core.materials import Footage, Mask, Still, Voice
 from kinora.core.request import Line
 from kinora.core.visemes import VisemeTrack
 from kinora.core.wording import plain_prompt
+from kinora.flow.solvers import Velocity
+from kinora.flow.state import LatentState
 from kinora.pipeline import Pipeline
+from kinora.pipeline.filming import Filming
 
 DRAFT = Request(prompt="a red ball rolls to the left", seconds=1.0, quality="draft")
 
@@ -307,3 +310,28 @@ def test_footage_is_laid_whole_into_another_shape(pipeline: Pipeline) -> None:
     clip = pipeline.generate(replace(DRAFT, aspect="16:9", conditions=(region,)))
     assert clip.shape.width == 96
     assert (clip.frames_FHWC[:, :, 16:80] == old.clip.frames_FHWC).all()
+
+
+def test_a_long_film_may_be_anchored_in_its_first_picture(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[LatentState] = []
+    original = Filming._imagine
+
+    def keep(self: Filming, start: LatentState, velocity: Velocity, *, pictures: bool) -> torch.Tensor:
+        starts.append(start)
+        return original(self, start, velocity, pictures=pictures)
+
+    monkeypatch.setattr(Filming, "_imagine", keep)
+    anchored = Pipeline(replace(pipeline.model, preset=replace(pipeline.model.preset, anchor_gap=4)))
+    request = replace(DRAFT, seconds=9.0, script=(Line(at=6.0, prompt="a blue cube falls"),))
+    clip = anchored.generate(request)
+    first, second, changed, after = starts
+    assert second.position_BT[0, :2].tolist() == [0.0, 5.0]
+    assert second.position_BT.max() <= 20
+    with torch.no_grad():
+        frame = pipeline.model.codec.encode(video_from_frames(torch.from_numpy(clip.frames_FHWC[None, :1])))
+    assert torch.allclose(second.clean_BCTHW[:, :, :1], frame, atol=1e-4), "the film's first picture"
+    assert torch.allclose(changed.clean_BCTHW[:, :, :1], frame, atol=1e-4), "still, as the new prompt begins"
+    assert not torch.allclose(after.clean_BCTHW[:, :, :1], frame, atol=1e-4), "then one that the new prompt made"
+    assert first.position_BT[0].tolist() == list(range(21))
+    moving = replace(DRAFT, seconds=9.0, conditions=(Moves(move=CameraMove(pan=2.0)),))
+    assert all(segment.gap == 0 for segment in anchored.plan(moving).segments)

@@ -29,6 +29,10 @@ class Segment:
     """Which of the request's prompts is in force."""
     alone: bool = True
     """Whether it starts a film: its first latent frame then stands for a single picture."""
+    gap: int = 0
+    """Latent frames of time between the anchor and the history: 0 for a picture from just before it, more for the first
+    picture of the film, which is told to be so much older than it looks.
+    """
 
     @property
     def frames(self) -> int:
@@ -106,17 +110,18 @@ def _spans(segments: Sequence[Segment]) -> Iterator[str]:
 
 
 def segments_of(
-    frames: int, *, window: int, history: int, shown: int = 0, cuts: Sequence[int] = ()
+    frames: int, *, window: int, history: int, shown: int = 0, cuts: Sequence[int] = (), gap: int = 0
 ) -> tuple[Segment, ...]:
     """Cut the new part of a film, `frames` latent frames, into segments that a model with room for `window` can make.
 
     The first segment starts from nothing, unless `shown` latent frames of existing footage come before. Each later one
     sees at least `history` latent frames that exist and adds to them. A later window gives its first place to an anchor
     (a film's first latent frame stands for a single picture, so a picture from before the history is encoded anew),
-    which leaves `window - 1`. It is filled as far as there is history, and what is to be added is shared evenly: as few
-    segments as possible, each with as much history as possible. At `cuts` another prompt begins, and with it a segment.
+    which leaves `window - 1`, less the `gap` of time that the anchor is told to lie back. It is filled as far as there
+    is history, and what is to be added is shared evenly: as few segments as possible, each with as much history as
+    possible. At `cuts` another prompt begins, and with it a segment.
     """
-    places = _places(window, history)
+    places = _places(window - gap, history)
     segments: list[Segment] = []
     made = 0
     for prompt, end in enumerate([*cuts, frames]):
@@ -128,7 +133,7 @@ def segments_of(
             new = -(-(end - made) // (count - index))
             # A film's own first latent frame is no history, only an anchor.
             known = min(places - new, made + shown if shown else made - 1)
-            segments.append(Segment(first=made, new=new, known=known, prompt=prompt, alone=False))
+            segments.append(Segment(first=made, new=new, known=known, prompt=prompt, alone=False, gap=gap))
             made += new
     return tuple(segments)
 

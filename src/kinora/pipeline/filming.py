@@ -107,6 +107,9 @@ class Filming:
         made_FHW3, codec = self._draw(new_BCTHW, memory.codec)
         if self._given.reworks:
             made_FHW3 = self._pasted(made_FHW3, segment, span, guide)
+        if index == 0 or self._plan.segments[index - 1].prompt != segment.prompt:
+            # A film's first picture is its prompt's at once; a later prompt's own comes at its first segment's end.
+            memory = replace(memory, anchor_HW3=made_FHW3[0 if segment.alone else -1])
         return made_FHW3, memory.after(new_BCTHW, made_FHW3, codec, keep=self._keep, time=self._time)
 
     def _grown_backward(self, latent_BCTHW: Tensor, memory: Memory) -> tuple[Frames, Memory]:
@@ -160,10 +163,13 @@ class Filming:
         assert memory.latent_BCTHW is not None
         assert memory.frames_FHW3 is not None
         known = segment.known
-        before = -(1 + self._time * known)
-        anchor_BCTHW = self._encode(memory.frames_FHW3[before : before + 1 or None])
+        anchor_HW3 = memory.frames_FHW3[-(1 + self._time * known)]
+        if segment.gap and memory.anchor_HW3 is not None:
+            anchor_HW3 = memory.anchor_HW3
+            state = replace(state, position_BT=state.position_BT + segment.gap * (state.position_BT > 0))
         history_BCTHW = memory.latent_BCTHW[:, :, memory.latent_BCTHW.shape[2] - known :]
-        return know_history(state, anchor_BCTHW, history_BCTHW, cap=self._model.preset.history_cap)
+        cap = self._model.preset.history_cap
+        return know_history(state, self._encode(anchor_HW3[None]), history_BCTHW, cap=cap)
 
     def _keep_outside(self, state: LatentState, segment: Segment, span: Span) -> LatentState:
         """Everything outside the region known, from the footage; the history is laid over it afterwards."""

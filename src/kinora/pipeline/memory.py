@@ -5,7 +5,7 @@ Axes: B batch, C channels, F pixel frames, T latent frames, H W grid.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,8 @@ class Memory:
     """The last latent frames: history for what comes."""
     frames_FHW3: Frames | None = None
     """The pixel frames of that history and the one before it; of a film that grows backward, its first ones."""
+    anchor_HW3: Frames | None = None
+    """The first picture that the prompt in force has made."""
     codec: CodecState = START
     """Where the codec's decoder stands."""
 
@@ -38,7 +40,8 @@ class Memory:
         """The memory once a segment's latents and frames are added, cut to what `keep` latent frames need."""
         latents = [latent for latent in (self.latent_BCTHW, latent_BCTHW) if latent is not None]
         frames = [part for part in (self.frames_FHW3, frames_FHW3) if part is not None]
-        return Memory(
+        return replace(
+            self,
             done=self.done + 1,
             latent_BCTHW=torch.cat(latents, dim=2)[:, :, -max(keep, 1) :].clone(),
             frames_FHW3=np.concatenate(frames)[-(1 + time * keep) :].copy(),
@@ -53,6 +56,8 @@ class Memory:
         if self.frames_FHW3 is not None:
             tensors["frames"] = torch.from_numpy(np.ascontiguousarray(self.frames_FHW3))
         # As a tensor: the order of a file's metadata is not the same twice.
+        if self.anchor_HW3 is not None:
+            tensors["anchor"] = torch.from_numpy(np.ascontiguousarray(self.anchor_HW3))
         tensors["numbers"] = torch.tensor([self.done, self.codec.latent_frames])
         return safetensors.torch.save(tensors)
 
@@ -63,11 +68,12 @@ class Memory:
             tensors = safetensors.torch.load(data)
             done, latent_frames = tensors["numbers"].tolist()
             past = sum(name.startswith("codec.") for name in tensors)
-            latent, frames = tensors.get("latent"), tensors.get("frames")
+            latent, frames, anchor = (tensors.get(name) for name in ("latent", "frames", "anchor"))
             return cls(
                 done=done,
                 latent_BCTHW=None if latent is None else latent.to(device),
                 frames_FHW3=None if frames is None else frames.numpy(),
+                anchor_HW3=None if anchor is None else anchor.numpy(),
                 codec=CodecState(
                     latent_frames=latent_frames,
                     past_BTCHW=tuple(tensors[f"codec.{index}"].to(device) for index in range(past)),

@@ -57,7 +57,9 @@ def plan_film(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
     going_on = condition_of(request, Continue)
     if going_on is None:
         count = facts.compression.latent_frame_of(frames - 1) + 1
-        segments = segments_of(count, window=preset.window, history=preset.history, cuts=_cuts(request, facts, count))
+        cuts = _cuts(request, facts, count)
+        gap = _gap(request, preset)
+        segments = segments_of(count, window=preset.window, history=preset.history, cuts=cuts, gap=gap)
     else:
         segments = _going_on(going_on, request, facts, preset)
         frames = facts.compression.time * sum(segment.new for segment in segments)
@@ -126,7 +128,13 @@ def _going_on(condition: Continue, request: Request, facts: ModelFacts, preset: 
             )
         return segments_before(count, window=preset.window, history=preset.history, shown=shown)
     cuts = _cuts(request, facts, count)
-    return segments_of(count, window=preset.window, history=preset.history, shown=shown, cuts=cuts)
+    gap = _gap(request, preset)
+    return segments_of(count, window=preset.window, history=preset.history, shown=shown, cuts=cuts, gap=gap)
+
+
+def _gap(request: Request, preset: Preset) -> int:
+    """How far back the anchor is told to lie; a camera that moves away has no use for the first picture."""
+    return 0 if condition_of(request, Moves) else preset.anchor_gap
 
 
 def _plan(

@@ -37,6 +37,10 @@ class Preset:
     """Latent frames of what exists that a continuation is shown, at least."""
     history_cap: float
     """Highest noise level of that history: what a model made itself is never quite clean."""
+    anchor_gap: int = 0
+    """Above 0 the anchor of a continuation is the first picture that its prompt made, standing so many latent frames
+    before the history: against drift over minutes. 0 takes the picture just before the history, as camera moves do.
+    """
     hold: float = 1.0
     """Highest noise level of frames that go on from a known picture: below 1 they keep its layout, which a model that
     is not yet sure of itself would lose. 1 leaves them free.
