@@ -15,6 +15,8 @@ WORK=${WORK:-/tmp/kinora-gpu} OUT=${OUT:-$WORK/out}
 CLIPS=${CLIPS:-12288} PICTURES=${PICTURES:-16384} CODEC_CLIPS=${CODEC_CLIPS:-256} SCENES=${SCENES:-2000} READER_CLIPS=${READER_CLIPS:-8192}
 # Sampling scenes takes longer than tracing them on a GPU: several renderers share it.
 PROCESSES=${PROCESSES:-8}
+# Steps that a student of the transformer is taught; 0 leaves that out, and its time to the transformer.
+FEW_STEPS=${FEW_STEPS:-6}
 mkdir -p "$WORK" "$OUT"
 export PYTHONPATH=src
 PROGRAM='import sys; from kinora.cli.main import main; sys.exit(main())'
@@ -30,6 +32,11 @@ bring_home() {   # whatever is trained so far, as a model folder
     kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" \
         --transformer "$WORK/transformer.safetensors" $reader --name tiny --out "$WORK/tiny"
     rm -rf "$OUT/tiny" && cp -r "$WORK/tiny" "$OUT/tiny"
+    if [ -f "$WORK/few.safetensors" ]; then   # beside the full sampler: which of them ships is for `kinora measure` to say
+        kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" \
+            --transformer "$WORK/few.safetensors" $reader --name tiny --out "$WORK/tiny-few"
+        rm -rf "$OUT/tiny-few" && cp -r "$WORK/tiny-few" "$OUT/tiny-few"
+    fi
     cp "$WORK"/run/loss.png "$WORK"/run/metrics.jsonl "$WORK"/run/run.json "$OUT/" 2>/dev/null || true
     local sheet; sheet=$(ls "$WORK"/run/sheet-*.png 2>/dev/null | tail -1 || true)
     if [ -n "$sheet" ]; then cp "$sheet" "$OUT/sheet.png"; fi
@@ -70,17 +77,30 @@ step text kinora train text $S --scenes "$SCENES" --minutes "$(share 0.05)" --st
 
 # 4. Transformer and text encoder together, every task at its share: most of the budget.
 SHARES=${SHARES:-}   # for example: SHARES="--share guide=0.2 --share region=0.1"
+GENERATOR=0.39; if [ "$FEW_STEPS" -gt 0 ]; then GENERATOR=0.29; fi
 COMPILE=; if [ "$DEVICE" = cuda ]; then COMPILE=--compile; fi
 step transformer kinora train transformer $S $COMPILE --image-library "$WORK/pictures" --library "$WORK/library" --codec "$WORK/codec.safetensors" \
-    --text "$WORK/text.safetensors" --minutes "$(share 0.39)" $SHARES --stop-after "$(($(left) - 15))" \
+    --text "$WORK/text.safetensors" --minutes "$(share "$GENERATOR")" $SHARES --stop-after "$(($(left) - 15))" \
     --run "$WORK/run" --out "$WORK/transformer.safetensors"
 bring_home
 
-# 5. The decoder's learned correction.
+# 5. A student of it with guidance built in, then one of that student in few steps.
+distil() {   # distil SHARE TEACHER OUT ARGUMENTS...
+    local share=$1 teacher=$2 out=$3; shift 3
+    kinora train distil $S $COMPILE --image-library "$WORK/pictures" --library "$WORK/library" --codec "$WORK/codec.safetensors" \
+        --text "$WORK/transformer-text.safetensors" --teacher "$WORK/$teacher.safetensors" --minutes "$(share "$share")" "$@" \
+        --stop-after "$(($(left) - 15))" --run "$WORK/$out-run" --out "$WORK/$out.safetensors"
+}
+if [ "$FEW_STEPS" -gt 0 ]; then
+    step guidance distil 0.05 transformer guidance --stage guidance
+    step few distil 0.05 guidance few --stage steps --few-steps "$FEW_STEPS"
+fi
+
+# 6. The decoder's learned correction.
 step decoder kinora train codec $S --library "$WORK/codec-library" --start "$WORK/codec.safetensors" \
     --minutes "$(share 0.07)" --stop-after "$(($(left) - 15))" --run "$WORK/decoder-run" --out "$WORK/codec-trained.safetensors"
 
-# 6. The reader, our judge, on clips of its own.
+# 7. The reader, our judge, on clips of its own.
 RS="--size $SIZE --device $DEVICE --height 128 --width 128"; if [ "$SIZE" = smoke ]; then RS=$S; fi
 step reader-library render 0.07 --for reader $RS --clips "$READER_CLIPS" --out "$WORK/reader-library"
 step reader kinora train reader --device "$DEVICE" --library "$WORK/reader-library" --stills "$WORK/pictures" --minutes "$(share 0.1)" \

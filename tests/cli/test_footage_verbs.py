@@ -19,7 +19,9 @@ from kinora.media.film import read_film, read_film_recipe
 
 Bring = Callable[..., Path]
 PROMPT = "a red ball rolls to the left"
-KINORA = [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())"]
+# Programs started in the background are born deaf to Ctrl-C; the one under test must not be.
+LISTENING = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+KINORA = [sys.executable, "-c", LISTENING + "from kinora.cli.main import main; sys.exit(main())"]
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:

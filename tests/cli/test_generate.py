@@ -16,7 +16,9 @@ from kinora.media.film import read_film, read_film_recipe
 from kinora.media.picture import read_picture, read_picture_recipe
 
 PROMPT = "a red ball rolls to the left"
-KINORA = [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())"]
+# Programs started in the background are born deaf to Ctrl-C; the one under test must not be.
+LISTENING = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+KINORA = [sys.executable, "-c", LISTENING + "from kinora.cli.main import main; sys.exit(main())"]
 
 
 def kinora(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -136,7 +136,7 @@ def test_true_films_of_dragged_bodies(number):
     clip = draw_clip(start.scene, along_path(start.scene, 0, path_F2), SIDE, SIDE)
     found = measure_brush(clip.frames_FHWC, [mask], [path_F2])
     assert np.linalg.norm(points[-1] - points[0]) > 0.05
-    assert found.end_error < 0.04
+    assert found.end_error < 0.06  # led aside it is seen from another side, and its light changes
     assert found.lost == 0.0
     assert found.leakage is None or found.leakage < 0.3
 

@@ -93,12 +93,12 @@ def test_identities_are_told_apart_by_their_colours():
     """Not always: the judge is simple. Far more often than the one time in four that guessing would be right."""
     mix = dataclasses.replace(STILL_MIX, figures=1.0, second_figure=0.0, body_beside_figure=0.0, backdrop=0.0)
     right = 0
-    for number, scene in zip(range(10), resting_scenes(60_500, mix=mix), strict=False):
+    for number, scene in zip(range(6), resting_scenes(60_500, mix=mix), strict=False):
         figure = dataclasses.replace(scene.figures[0], identity=someone(number))
         shown = opening(dataclasses.replace(scene, figures=(figure,)), 96, 96).rgb_HW3
         others = [someone(number + away) for away in (20, 40, 60)]
         right += line_up(Clip(frames_FHWC=shown[None], frame_rate=16.0), [someone(number), *others]) == 0
-    assert right >= 6
+    assert right >= 4
 
 
 def test_the_reader_s_best_figure_counts():

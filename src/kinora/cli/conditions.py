@@ -30,6 +30,8 @@ __all__ = ["conditions_of", "manifest_of", "nearest_aspect", "prompt_in", "said_
 
 def conditions_of(arguments: argparse.Namespace) -> tuple[Condition, ...]:
     """Everything that `generate`'s options ask for beyond the prompt, files read."""
+    if arguments.consent and not arguments.reference:
+        raise InputError("--consent is about the pictures of --reference, and there are none; leave it out.")
     found: list[Condition] = [*keyframes_of(arguments)]
     found += moves_of(arguments)
     if arguments.brush is not None:

@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     path = beside(arguments, "longer")
     check_place(arguments, path)
     footage = footage_file(arguments.file, manifest_of(arguments.model).frame_rate)
-    prompt = arguments.prompt if arguments.prompt is not None else prompt_in(arguments.file, last=not arguments.before)
+    told = prompt_in(arguments.file, last=not arguments.before)
+    prompt = told if arguments.prompt is None else arguments.prompt
     if prompt is None:
         raise PromptError(
             f"{arguments.file} carries no recipe to take a prompt from; write what the film goes on to show after its "
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         prompt=prompt,
         aspect=nearest_aspect(footage.clip.shape.height, footage.clip.shape.width),
-        conditions=(Continue(footage=footage, before=arguments.before),),
+        conditions=(Continue(footage=footage, before=arguments.before, told=told or ""),),
         script=script,
     )
     return carry_out(arguments, request, path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinora.cli.main import say
+from kinora.cli.materials import file_at
 from kinora.cli.progress import ProgressBar, duration
 from kinora.cli.prompts import note_unknown_words
 from kinora.core.conditions import Continue, Region, Speech
@@ -35,7 +36,7 @@ __all__ = ["beside", "carry_out", "check_place", "make_film"]
 
 def beside(arguments: argparse.Namespace, what: str) -> Path:
     """Where the result of working on a film goes: as told, or beside it, `walk.mp4` -> `walk-longer.mp4`."""
-    source = Path(arguments.file)
+    source = file_at(arguments.file)
     return Path(arguments.output) if arguments.output is not None else source.with_name(f"{source.stem}-{what}.mp4")
 
 
@@ -52,7 +53,9 @@ def carry_out(arguments: argparse.Namespace, request: Request, path: Path) -> in
 
     pipeline = load_pipeline(arguments.model)
     if arguments.plan:
-        print(pipeline.plan(request))
+        plan = pipeline.plan(request)
+        note_conversion(request, plan)
+        print(plan)
     else:
         make_film(pipeline, request, path, force=arguments.force)
         print(path)

@@ -31,7 +31,18 @@ brush.json   {"units": "pixels", "origin": "top-left", "static": MASK,
 path.json    {"keys": [{"seconds": 0}, {"seconds": 2, "x": 0.2, "pan": 10}, ...]}; x, y, z, pan,
              tilt, roll, orbit (degrees), zoom
 """
-STEERING = ("image", "end_image", "keyframe", "camera", "camera_path", "brush", "reference", "speech", "face")
+STEERING = (
+    "image",
+    "end_image",
+    "keyframe",
+    "camera",
+    "camera_path",
+    "brush",
+    "reference",
+    "speech",
+    "face",
+    "consent",
+)
 
 
 def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -84,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 def asked(arguments: argparse.Namespace) -> Request:
     """The request; a mistake in a plain one is told before numpy is imported."""
     script = script_of(arguments)
-    if not any(getattr(arguments, name) for name in STEERING):
+    if not any(getattr(arguments, name) not in (None, [], False) for name in STEERING):
         return request_of(arguments, script=script)
     from kinora.cli.conditions import conditions_of, said_aspect
 

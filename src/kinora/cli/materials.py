@@ -16,19 +16,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from kinora.cli.main import say
 from kinora.core.conditions import Reference
 from kinora.core.errors import InputError, KinoraError, MediaError
 from kinora.core.materials import Footage, Mask, Material, Still, Voice
 from kinora.core.parsing import parse_reference, read_voice
 from kinora.media.fit import fit_mask
-from kinora.media.footage import read_footage
+from kinora.media.footage import read_footage, sound_and_rate
 from kinora.media.mask import polygon_mask, read_mask
-from kinora.media.picture import MOST_PIXELS, PICTURE_SUFFIXES, read_picture_recipe
+from kinora.media.picture import MOST_PIXELS, PICTURE_SUFFIXES, opened, read_picture_recipe
 from kinora.media.still import read_still
 
 __all__ = [
+    "THEATRE",
     "Finder",
     "drawn_mask",
+    "file_at",
     "footage_file",
     "mask_file",
     "name_of",
@@ -39,6 +42,8 @@ __all__ = [
     "voice_file",
 ]
 
+THEATRE = "kinora scene"
+"""What a picture of the theatre says of where it comes from."""
 LARGEST_JSON = 16 * 2**20
 POLYGON = re.compile(r"polygon in (\d+)x(\d+):((?: \S+,\S+)+)")
 OUTSIDE = re.compile(r"outside (\d+)x(\d+) in (\d+)x(\d+)")
@@ -54,7 +59,14 @@ def mask_file(path: str | Path, like_HW: tuple[int, int]) -> Mask:
 
 
 def footage_file(path: str | Path, frame_rate: float) -> Footage:
-    return named(read_footage(file_at(path), frame_rate), path)
+    """A film at the model's frame rate; says what of it does not come along."""
+    footage = named(read_footage(file_at(path), frame_rate), path)
+    sound, rate = sound_and_rate(Path(path))
+    if abs(rate - frame_rate) > 0.01:
+        say(f"note: {path} has {rate:g} frames a second; the film made from it has {frame_rate:g}")
+    if sound:
+        say(f"note: {path} has sound; the film made from it is silent")
+    return footage
 
 
 def voice_file(path: str | Path) -> Voice:
@@ -74,9 +86,11 @@ def reference_file(text: str, *, consent: bool) -> Reference:
 
 
 def made_by_kinora(path: Path) -> bool:
-    """Whether a picture carries a recipe."""
+    """Whether a picture carries a recipe, or shows the theatre."""
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         return False
+    if opened(path).info.get("Source") == THEATRE:
+        return True
     try:
         read_picture_recipe(path)
     except MediaError:

@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def write(scene: Scene, path: Path, arguments: argparse.Namespace) -> None:
     """The whole scene as a film, or its first picture."""
+    from kinora.cli.materials import THEATRE
     from kinora.core.clip import Clip
     from kinora.media.film import write_film
     from kinora.media.picture import PICTURE_SUFFIXES, write_picture
@@ -72,7 +73,7 @@ def write(scene: Scene, path: Path, arguments: argparse.Namespace) -> None:
     side = arguments.side
     if path.suffix.lower() in PICTURE_SUFFIXES:
         rgb_HW3 = render([scene], height=side, width=side, frames=[[0]]).rgb_BFHW3[0, 0].numpy()
-        write_picture(path, rgb_HW3, force=arguments.force)
+        write_picture(path, rgb_HW3, source=THEATRE, force=arguments.force)
         return
     frames_FHW3 = render([scene], height=side, width=side).rgb_BFHW3[0].numpy()
     write_film(path, Clip(frames_FHWC=frames_FHW3, frame_rate=scene.frame_rate), force=arguments.force)

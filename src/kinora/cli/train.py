@@ -27,7 +27,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser("train", help="train a model from nothing", description=__doc__)
     parser.set_defaults(run=run)
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    for add in (_add_library, _add_codec, _add_text, _add_transformer, _add_reader, _add_bundle):
+    generator = (_add_text, _add_transformer, _add_distil)
+    for add in (_add_library, _add_codec, *generator, _add_reader, _add_bundle, _add_card):
         add(steps)
 
 
@@ -126,6 +127,23 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     _add_run_options(parser)
 
 
+def _add_distil(steps: Steps[argparse.ArgumentParser]) -> None:
+    parser = _step(steps, "distil", "teach a student one call a step (guidance), or few steps", _distil)
+    parser.add_argument("--teacher", type=Path, required=True, help="the trained transformer, or a student of guidance")
+    parser.add_argument("--text", type=Path, required=True, help="the text encoder trained with it; stays as it is")
+    parser.add_argument("--codec", type=Path, required=True)
+    parser.add_argument("--library", type=Path, required=True)
+    parser.add_argument("--image-library", type=Path, help="single pictures for the first stretch")
+    parser.add_argument("--stage", choices=("guidance", "steps"), required=True, help="what to teach")
+    parser.add_argument("--few-steps", type=int, default=6, metavar="N", help="steps to teach (default: 6)")
+    parser.add_argument(
+        "--small-steps", type=int, default=4, metavar="K", help="the teacher's steps in each of them (default: 4)"
+    )
+    parser.add_argument("--batch", type=int, help="clips a step, if not the preset's")
+    parser.add_argument("--compile", action="store_true", help="compile the blocks (GPU)")
+    _add_run_options(parser)
+
+
 def _add_reader(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "reader", "train the scene reader", _reader)
     parser.add_argument("--library", type=Path, required=True)
@@ -140,6 +158,19 @@ def _add_bundle(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument("--reader", type=Path)
     parser.add_argument("--name", default="tiny")
     parser.add_argument("--out", type=Path, required=True, help="model folder, for example src/kinora/presets/tiny")
+
+    parser.add_argument(
+        "--few-steps", type=int, metavar="N", help="steps of draft and standard, if the transformer was not taught any"
+    )
+
+
+def _add_card(steps: Steps[argparse.ArgumentParser]) -> None:
+    parser = _step(steps, "card", "write the model card, from a model's own records", _card)
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument(
+        "--measures", type=Path, nargs="*", default=[], metavar="DIR", help="folders of `kinora measure`, oldest first"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the card, for example docs/model-card.md")
 
 
 def _share(text: str) -> tuple[str, float]:
@@ -261,6 +292,19 @@ def _transformer(args: argparse.Namespace) -> bool:
     )  # fmt: skip
 
 
+def _distil(args: argparse.Namespace) -> bool:
+    import dataclasses
+
+    from kinora.recipes.distil import OPTIMISERS, Course, distil_recipe
+
+    return distil_recipe(
+        args.out, args.folder, _size(args), dataclasses.replace(_run_config(args), optimiser=OPTIMISERS[args.stage]),
+        Course(stage=args.stage, few_steps=args.few_steps, small_steps=args.small_steps), teacher_path=args.teacher,
+        text_path=args.text, codec_path=args.codec, library_folder=args.library,
+        image_library_folder=args.image_library, compile_blocks=args.compile, say=_say,
+    )  # fmt: skip
+
+
 def _reader(args: argparse.Namespace) -> bool:
     from kinora.recipes.reader import reader_recipe
     from kinora.training.library import Library
@@ -275,6 +319,14 @@ def _bundle(args: argparse.Namespace) -> bool:
     from kinora.recipes.bundle import bundle_recipe
 
     bundle_recipe(
-        args.out, name=args.name, codec=args.codec, text=args.text, transformer=args.transformer, reader=args.reader
-    )
+        args.out, name=args.name, codec=args.codec, text=args.text, transformer=args.transformer, reader=args.reader,
+        few_steps=args.few_steps,
+    )  # fmt: skip
+    return True
+
+
+def _card(args: argparse.Namespace) -> bool:
+    from kinora.recipes.card import card_recipe
+
+    card_recipe(args.out, args.model, args.measures)
     return True

@@ -50,7 +50,7 @@ SKIN_REACH = 0.9
 class MouthLevels:
     """How noisy the pixels around a mouth may get; all others are exact."""
 
-    drawn: float = 0.3
+    drawn: float = 0.1
     """Enough to soften a drawn mouth into its face; too little to open or close it."""
     feather: float = 16.0
     """Pixels around the box over which the level falls to 0: one cell."""

@@ -140,6 +140,8 @@ def _check_motion(request: Request) -> None:
         first = next((key.still for key in _of(request, Keyframe) if key.at == 0), None)
         if first is None:
             raise InputError("A brush paints on a picture, and the film has no first one: give it with --image.")
+        if request.script:
+            raise InputError("A brush lasts for one window, and a script takes more; leave one out.")
         if request.seconds > BRUSH_SECONDS:
             raise InputError(
                 f"A brush lasts for one window of {BRUSH_SECONDS:g} s, and the film for {request.seconds:g} s; make "

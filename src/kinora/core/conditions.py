@@ -141,6 +141,8 @@ class Continue:
     footage: Footage
     before: bool = False
     """Whether the new part comes before the footage instead of after it."""
+    told: str = ""
+    """The prompt that the footage was made from, at the end that borders on the new part; empty where nobody knows."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.before, bool):

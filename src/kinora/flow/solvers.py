@@ -51,7 +51,9 @@ def sample(
             there_BCTHW = velocity(_advance(x_BCTHW, step_B1THW, v_BCTHW), next_BTHW, state.position_BT)
             slope_BCTHW = 0.5 * (v_BCTHW + there_BCTHW)
         elif solver == "ab2" and before is not None:
-            slope_BCTHW = _extrapolated(v_BCTHW, step_B1THW, *before)
+            # A cell whose cap lies inside the last step came in late: it has no whole step to extrapolate from.
+            whole_B1THW = (state.cap_BTHW >= levels[i - 1])[:, None]
+            slope_BCTHW = torch.where(whole_B1THW, _extrapolated(v_BCTHW, step_B1THW, *before), v_BCTHW)
         x_BCTHW = _advance(x_BCTHW, step_B1THW, slope_BCTHW)
         before = v_BCTHW, step_B1THW
         if on_step is not None:

@@ -27,7 +27,7 @@ from kinora.core.materials import Footage
 from kinora.media.film import film_stream
 from kinora.media.h264 import plain
 
-__all__ = ["MOST_BYTES", "MOST_SECONDS", "read_footage"]
+__all__ = ["MOST_BYTES", "MOST_SECONDS", "read_footage", "sound_and_rate"]
 
 MOST_SECONDS = 600.0
 MOST_BYTES = 2 * 2**30
@@ -40,6 +40,12 @@ TICK = 0.0006
 
 Pixels = npt.NDArray[np.uint8]
 Times = npt.NDArray[np.float64]
+
+
+def sound_and_rate(path: Path) -> tuple[bool, float]:
+    """Whether a readable film has sound, which frames do not carry, and its own average frame rate."""
+    with av.open(str(path)) as container:
+        return bool(container.streams.audio), float(container.streams.video[0].average_rate or 0)
 
 
 def read_footage(path: Path, frame_rate: float | None = None) -> Footage:

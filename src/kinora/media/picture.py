@@ -33,12 +33,18 @@ MOST_PIXELS = 50_000_000
 Pixels = npt.NDArray[np.uint8]
 
 
-def write_picture(path: Path, rgb_HW3: Pixels, *, recipe: Recipe | None = None, force: bool = False) -> None:
-    """Write uint8 RGB of shape (H, W, 3) as PNG; raises `OutputError` when it cannot be written."""
+def write_picture(
+    path: Path, rgb_HW3: Pixels, *, recipe: Recipe | None = None, source: str = "", force: bool = False
+) -> None:
+    """Write uint8 RGB of shape (H, W, 3) as PNG, with a word on its source for what no recipe makes; raises
+    `OutputError` when it cannot be written.
+    """
     check_output(path, suffixes=PICTURE_SUFFIXES, force=force)
     notes = PngInfo()
     if recipe is not None:
         notes.add_text("Comment", recipe.to_json())
+    if source:
+        notes.add_text("Source", source)
     with whole_file(path, force=force) as part:
         Image.fromarray(rgb_HW3).save(part, format="PNG", pnginfo=notes, optimize=False)
 

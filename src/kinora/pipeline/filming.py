@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from kinora.codec import START, CodecState, frames_from_video, video_from_frames
+from kinora.control.detail import TRUSTED, restore_detail
 from kinora.control.frames import face_mask, mouth_windows, pose_of_track
 from kinora.control.guide import Guide, cell_caps, follow_guide
 from kinora.control.history import know_history
@@ -58,6 +59,7 @@ class Filming:
         self._teller = teller
         self._time = model.codec.config.compression.time
         self._given = Given(plan, self._time, hold=model.preset.hold)
+        self._references: Tensor | None = None
         self._keep = max((segment.known for segment in plan.segments[1:]), default=0)
 
     @torch.inference_mode()
@@ -92,19 +94,19 @@ class Filming:
         """One segment's frames, and the memory after it."""
         span = Span.of(segment, self._plan, self._time)
         state, base_HW3 = self._known(index, segment, span, memory)
-        guide = self._given.guide(span, base_HW3)
+        guide = self._given.guide(span, base_HW3, changes=self._given.changes(index))
         own = segment.anchors + segment.frames
         if guide is not None:
             state = self._guided(state, guide, own, alone=segment.alone)
-        if self._given.references:
-            beside = [self._encode(rgb_HW3[None]) for rgb_HW3 in self._given.references]
-            state = stand_beside(state, torch.cat(beside, dim=2))
+        state = self._with_references(state)
         velocity = self._velocity(segment, span, extra=state.position_BT.shape[1] - own)
         latent_BCTHW = self._imagine(state, velocity, pictures=False)[:, :, :own]
         if self._plan.backward:
             return self._grown_backward(latent_BCTHW[:, :, : segment.new], memory)
         new_BCTHW = latent_BCTHW[:, :, -segment.new :]
         made_FHW3, codec = self._draw(new_BCTHW, memory.codec)
+        if guide is not None:
+            made_FHW3 = self._detailed(made_FHW3, guide)
         if self._given.reworks:
             made_FHW3 = self._pasted(made_FHW3, segment, span, guide)
         if index == 0 or self._plan.segments[index - 1].prompt != segment.prompt:
@@ -179,6 +181,15 @@ class Filming:
         compression = self._model.codec.config.compression
         return keep_outside(state, self._encode(self._given.original(window)), self._given.region, compression)
 
+    def _with_references(self, state: LatentState) -> LatentState:
+        """The state with the references beside it, where there are any."""
+        if not self._given.references:
+            return state
+        if self._references is None:
+            encoded = [self._encode(rgb_HW3[None]) for rgb_HW3 in self._given.references]
+            self._references = torch.cat(encoded, dim=2)
+        return stand_beside(state, self._references)
+
     def _held(self, rgb_HW3: Frames, *, first: bool) -> Tensor:
         """A picture as a latent frame: a clip's first one, or one of a picture that is held as long as it lasts."""
         if first:
@@ -200,10 +211,7 @@ class Filming:
 
     def _picture(self, index: int) -> Tensor:
         """The film's first picture, imagined before the rest of it."""
-        state = self._noise(index, 1)
-        if self._given.references:
-            beside = [self._encode(rgb_HW3[None]) for rgb_HW3 in self._given.references]
-            state = stand_beside(state, torch.cat(beside, dim=2))
+        state = self._with_references(self._noise(index, 1))
         velocity = self._under_prompts(0, Conditions(text_BLD=self._prompts[0][0]))
         return self._imagine(state, velocity, pictures=True)[:, :, :1]
 
@@ -292,6 +300,15 @@ class Filming:
                 self._teller.advance("draw")
         return np.concatenate(drawn), state
 
+    def _detailed(self, made_FHW3: Frames, guide: Guide) -> Frames:
+        """What the codec has lost of a guide, added where the guide is to be trusted."""
+        if guide.cap_FHW.min() >= TRUSTED:
+            return made_FHW3
+        coded_FHW3, _ = self._draw(self._encode(guide.frames_FHW3), START, tell=False)
+        first = len(coded_FHW3) - len(made_FHW3)
+        shown = Guide(frames_FHW3=guide.frames_FHW3[first:], cap_FHW=guide.cap_FHW[first:])
+        return restore_detail(made_FHW3, shown, coded_FHW3[first:])
+
     def _pasted(self, made_FHW3: Frames, segment: Segment, span: Span, guide: Guide | None) -> Frames:
         """New pixels laid into the footage: only what was to change has changed."""
         assert self._given.footage is not None
@@ -302,7 +319,9 @@ class Filming:
         if self._given.region is not None:
             return paste(made_FHW3, original_FHW3, self._given.region, feather=FEATHER)
         assert guide is not None
-        changed_FHW = guide.cap_FHW[first : first + count] > 0
+        # Around the mouth the level fades out over a cell, to spare the model an edge; the pixels stay.
+        cap_FHW = guide.cap_FHW[first : first + count]
+        changed_FHW = cap_FHW > 0.5 * cap_FHW.max()
         return np.concatenate(
             [
                 paste(made_FHW3[f : f + 1], original_FHW3[f : f + 1], changed_HW, feather=FEATHER)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from kinora.core.camera import CameraTrack, camera_track
 from kinora.core.conditions import Brush, Continue, Face, Keyframe, Moves, Reference, Region, Speech
 from kinora.core.plan import Plan, Segment
 from kinora.core.poses import relative_poses
+from kinora.core.timing import keyframe_places
 from kinora.core.wording import condition_of
 from kinora.media.fit import fit_mask, fit_picture, fit_places
 
@@ -28,6 +30,9 @@ __all__ = ["Given", "Span"]
 
 Array = npt.NDArray[np.float64]
 Frames = npt.NDArray[np.uint8]
+"""Pictures in a row, (F, H, W, 3)."""
+Pixels = npt.NDArray[np.uint8]
+"""One picture, (H, W, 3)."""
 
 MAY_MOVE = 0.4
 """Highest noise level of what a moving camera sees: it lies where the camera puts it, and may still move there."""
@@ -75,21 +80,19 @@ class Given:
         return np.stack([fit_picture(rgb_HW3, height, width, how) for rgb_HW3 in frames_FHW3])
 
     @cached_property
-    def pictures(self) -> dict[int, Frames]:
+    def pictures(self) -> dict[int, Pixels]:
         """Pictures (H, W, 3) the film passes through, by latent frame."""
-        last = self._plan.latent.frames - 1
-        found = {}
-        started = self._plan.segments[0].alone
-        for keyframe in (c for c in self._request.conditions if isinstance(c, Keyframe)):
-            frame = 0.0 if keyframe.at is None else keyframe.at * self._plan.frame_rate
-            index = -(-round(frame) // self._time) if started else round(frame) // self._time
-            found[last if keyframe.at is None else min(last, index)] = self.fitted(
-                keyframe.still.rgb_HW3[None], keyframe.fit
-            )[0]
-        return found
+        places = keyframe_places(
+            self._request,
+            latent_frames=self._plan.latent.frames,
+            rate=self._plan.frame_rate,
+            time=self._time,
+            alone=self._plan.segments[0].alone,
+        )
+        return {index: self.fitted(one.still.rgb_HW3[None], one.fit)[0] for index, one in places.items()}
 
     @cached_property
-    def references(self) -> list[Frames]:
+    def references(self) -> list[Pixels]:
         """Pictures (H, W, 3) of who or what is to appear."""
         stills = [c.still for c in self._request.conditions if isinstance(c, Reference)]
         return [self.fitted(still.rgb_HW3[None], "pad")[0] for still in stills]
@@ -104,6 +107,11 @@ class Given:
         frames_FHW3 = holder.footage.clip.frames_FHWC
         # A mask of the film's size over footage of another: the footage is laid whole into a new shape.
         whole = isinstance(holder, Region) and holder.mask.inside_HW.shape != frames_FHW3.shape[1:3]
+        onward = holder if isinstance(holder, Continue) else None
+        if onward is not None:
+            # Only what borders on the new part is looked at: an hour of footage takes no more memory than a minute.
+            near = 1 + self._time * max(segment.known for segment in self._plan.segments)
+            frames_FHW3 = frames_FHW3[:near] if onward.before else frames_FHW3[-near:]
         return self.fitted(frames_FHW3, "pad" if whole else "crop")
 
     @cached_property
@@ -123,32 +131,46 @@ class Given:
         indices = np.clip(np.arange(span.base, span.base + span.frames), 0, len(self.footage) - 1)
         return self.footage[indices]
 
-    def guide(self, span: Span, base_HW3: Frames | None) -> Guide | None:
-        """What is roughly known of the frames of a span; None where nothing is drawn."""
+    def changes(self, index: int) -> bool:
+        """Whether a segment begins to show something else than what it goes on from."""
+        if index > 0:
+            return self._plan.segments[index].prompt != self._plan.segments[index - 1].prompt
+        onward = condition_of(self._request, Continue)
+        return onward is not None and onward.told not in ("", self._request.prompt)
+
+    def guide(self, span: Span, base_HW3: Pixels | None, *, changes: bool = False) -> Guide | None:
+        """What is roughly known of the frames of a span; None where nothing is drawn. Where the film `changes`, frames
+        are not held to the picture they go on from.
+        """
         speech = condition_of(self._request, Speech)
         if speech is not None and speech.footage is not None:
             original_FHW3 = self.original(span)
             known_FHW = np.zeros(original_FHW3.shape[:3], dtype=np.float32)
             return self._with_mouth(speech, span, Guide(frames_FHW3=original_FHW3, cap_FHW=known_FHW))
         moves, brush = condition_of(self._request, Moves), condition_of(self._request, Brush)
-        if base_HW3 is None or not (moves or brush or speech or self._hold < 1.0):
+        hold = 1.0 if changes else self._hold
+        if base_HW3 is None or not (moves or brush or speech or hold < 1.0):
             return None
-        guide = self._held(base_HW3, span, MAY_MOVE if moves else self._hold)
+        guide = self._held(base_HW3, span, MAY_MOVE if moves else hold)
         if brush is not None:
             guide = brush_guide(base_HW3, self._drawn(brush), span.frames)
         if moves is not None:
             guide = camera_guide(guide, self._seen_from_base(moves, span))
         return guide if speech is None else self._with_mouth(speech, span, guide)
 
-    def _held(self, base_HW3: Frames, span: Span, cap: float) -> Guide:
-        """The base, or the nearest picture in time where there are others, with a level up to which it may change."""
+    def _held(self, base_HW3: Pixels, span: Span, cap: float) -> Guide:
+        """The base, dissolving into the pictures that come after it, with a level up to which it may change."""
         guide = Guide.still(base_HW3, frames=span.frames, cap=cap)
         moments = {span.base: base_HW3}
         for index, rgb_HW3 in self.pictures.items():
             moments[self.frame_of(index)] = rgb_HW3
-        inside = {at: rgb for at, rgb in moments.items() if span.base <= at < span.base + span.frames}
-        for f in range(span.frames):
-            guide.frames_FHW3[f] = inside[min(inside, key=lambda at: abs(at - span.base - f))]
+        places = sorted(at for at in moments if span.base <= at < span.base + span.frames)
+        for start, end in pairwise(places):
+            first_HW3, last_HW3 = moments[start].astype(np.float32), moments[end].astype(np.float32)
+            for at in range(start, end + 1):
+                share = (at - start) / (end - start)
+                guide.frames_FHW3[at - span.base] = np.rint(first_HW3 + share * (last_HW3 - first_HW3))
+        guide.frames_FHW3[places[-1] - span.base :] = moments[places[-1]]
         return guide
 
     def frame_of(self, index: int) -> int:

@@ -55,9 +55,9 @@ class Memory:
             tensors["latent"] = self.latent_BCTHW.contiguous()
         if self.frames_FHW3 is not None:
             tensors["frames"] = torch.from_numpy(np.ascontiguousarray(self.frames_FHW3))
-        # As a tensor: the order of a file's metadata is not the same twice.
         if self.anchor_HW3 is not None:
             tensors["anchor"] = torch.from_numpy(np.ascontiguousarray(self.anchor_HW3))
+        # As a tensor: the order of a file's metadata is not the same twice.
         tensors["numbers"] = torch.tensor([self.done, self.codec.latent_frames])
         return safetensors.torch.save(tensors)
 

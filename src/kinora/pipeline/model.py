@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from kinora.pipeline.precision import best_device, compute_dtype, use_fast_matmu
 from kinora.presets import Preset, preset_for
 from kinora.transformer.config import TransformerConfig
 from kinora.transformer.model import Transformer
-from kinora.weights.manifest import Manifest, read_manifest, read_text
+from kinora.weights.manifest import Manifest, read_manifest, read_text, weights_hash
 from kinora.weights.store import load_module
 
 __all__ = ["VOCABULARY", "Model", "checked_device", "load_model", "weights_hash"]
@@ -79,7 +78,7 @@ def load_model(folder: Path, *, device: str | None = None) -> Model:
         module.to(place).eval().requires_grad_(requires_grad=False)
     return Model(
         manifest=manifest,
-        preset=preset_for(manifest.name),
+        preset=preset_for(manifest.name, manifest.sampling),
         codec=codec,
         transformer=transformer,
         text=text,
@@ -87,12 +86,6 @@ def load_model(folder: Path, *, device: str | None = None) -> Model:
         device=place,
         dtype=compute_dtype(str(place)),
     )
-
-
-def weights_hash(manifest: Manifest) -> str:
-    """One sha256 for all files of a model, from the hashes its manifest lists."""
-    listed = sorted(file.sha256 for file in (*manifest.shards, *manifest.texts))
-    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
 
 def config_of(build: Callable[[Mapping[str, Any]], Config], manifest: Manifest, part: str) -> Config:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kinora.core.conditions import Continue, Keyframe, Moves, Reference, Region, Speech
+from kinora.core.conditions import Brush, Continue, Keyframe, Moves, Reference, Region, Speech
 from kinora.core.errors import InputError, ShapeError
+from kinora.core.materials import Mask
 from kinora.core.plan import Plan, Segment, segments_before, segments_of
 from kinora.core.records import check_seen
 from kinora.core.request import Request
 from kinora.core.shapes import Compression, LatentShape, PixelShape
+from kinora.core.timing import keyframe_places, prompt_cuts
 from kinora.core.wording import OBEYED, condition_lines, condition_of, refuse_what_it_cannot
+from kinora.media.fit import fit_mask
 from kinora.presets.preset import Preset, Sampling
 
 __all__ = ["ModelFacts", "plan_film", "plan_image"]
@@ -57,7 +60,7 @@ def plan_film(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
     going_on = condition_of(request, Continue)
     if going_on is None:
         count = facts.compression.latent_frame_of(frames - 1) + 1
-        cuts = _cuts(request, facts, count)
+        cuts = prompt_cuts(request.script, latent_frames=count, rate=facts.frame_rate, time=facts.compression.time)
         gap = _gap(request, preset)
         segments = segments_of(count, window=preset.window, history=preset.history, cuts=cuts, gap=gap)
     else:
@@ -68,7 +71,9 @@ def plan_film(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
     worked_over = next((c.footage for c in request.conditions if isinstance(c, Region | Speech) and c.footage), None)
     if worked_over is not None:
         frames = worked_over.clip.shape.frames
-    return _plan(request, facts, preset.sampling_for(request.quality), _pixels(request, facts, frames), segments)
+    pixels = _pixels(request, facts, frames)
+    _check_fitted(request, pixels)
+    return _plan(request, facts, preset.sampling_for(request.quality), pixels, segments)
 
 
 def plan_image(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
@@ -103,12 +108,6 @@ def _frames(request: Request, facts: ModelFacts) -> int:
     return 1 + time * (-(-(footage.clip.shape.frames - 1) // time))
 
 
-def _cuts(request: Request, facts: ModelFacts, count: int) -> list[int]:
-    """Latent frames at which another prompt begins."""
-    rate = facts.frame_rate / facts.compression.time
-    return [min(count - 1, max(1, round(line.at * rate))) for line in request.script]
-
-
 def _going_on(condition: Continue, request: Request, facts: ModelFacts, preset: Preset) -> tuple[Segment, ...]:
     """Segments that go on from footage."""
     time, frames = facts.compression.time, condition.footage.clip.shape.frames
@@ -120,6 +119,9 @@ def _going_on(condition: Continue, request: Request, facts: ModelFacts, preset: 
         )
     count = max(1, round(request.seconds * facts.frame_rate / time))
     if condition.before:
+        # Each segment is a film of its own, whose first latent frame holds one pixel frame instead of `time`.
+        each = preset.window - min(preset.history, shown)
+        count = round((request.seconds * facts.frame_rate + (time - 1) * -(-count // each)) / time)
         others = [c for c in request.conditions if not isinstance(c, Continue | Reference)]
         if others:
             raise InputError(
@@ -127,7 +129,7 @@ def _going_on(condition: Continue, request: Request, facts: ModelFacts, preset: 
                 "Leave them out."
             )
         return segments_before(count, window=preset.window, history=preset.history, shown=shown)
-    cuts = _cuts(request, facts, count)
+    cuts = prompt_cuts(request.script, latent_frames=count, rate=facts.frame_rate, time=time)
     gap = _gap(request, preset)
     return segments_of(count, window=preset.window, history=preset.history, shown=shown, cuts=cuts, gap=gap)
 
@@ -145,10 +147,27 @@ def _plan(
         height=pixels.height // facts.compression.space,
         width=pixels.width // facts.compression.space,
     )
+    if request.negative and sampling.guidance == 1.0:
+        raise InputError(
+            f"{facts.name} has its guidance built in at quality {request.quality} and so takes no negative prompt; "
+            "say in the prompt what to show instead."
+        )
     calls = sampling.steps * (1 if sampling.guidance == 1.0 else 2)
     beside = sum(isinstance(condition, Reference) for condition in request.conditions)
     tokens = [_tokens(latent, segment.frames + segment.anchors + beside, facts.patch) for segment in segments]
-    picture_first = needs_picture(request) and segments[0].alone
+    places = keyframe_places(
+        request,
+        latent_frames=latent.frames,
+        rate=facts.frame_rate,
+        time=facts.compression.time,
+        alone=segments[0].alone,
+    )
+    if condition_of(request, Brush) is not None and len(segments) > 1:
+        raise InputError(
+            f"A brush lasts for one window of {facts.name}, and this film takes {len(segments)}; make it shorter and "
+            "extend it afterwards."
+        )
+    picture_first = segments[0].alone and 0 not in places and needs_picture(request)
     counts = [*tokens, *([_tokens(latent, 1 + beside, facts.patch)] if picture_first else [])]
     operations = sum(calls * facts.forward_operations(count) for count in counts)
     device = facts.device.partition(":")[0]
@@ -174,11 +193,34 @@ def _plan(
     )
 
 
+def _check_fitted(request: Request, pixels: PixelShape) -> None:
+    """Raise where a mask does not belong to its picture, or nothing of it is left in the film's shape."""
+    size = pixels.height, pixels.width
+    region, brush = condition_of(request, Region), condition_of(request, Brush)
+    masks: list[tuple[Mask, str]] = []
+    if region is not None:
+        shape = region.footage.clip.shape
+        own = region.mask.inside_HW.shape
+        if own not in (size, (shape.height, shape.width)):
+            raise ShapeError(
+                f"{region.mask.name} is {own[1]} x {own[0]}; a region's mask has the footage's size, {shape.width} x "
+                f"{shape.height}, or the film's, {pixels.width} x {pixels.height}."
+            )
+        masks.append((region.mask, "crop"))
+    if brush is not None:
+        fit = next(c.fit for c in request.conditions if isinstance(c, Keyframe) and c.at == 0)
+        masks += [(mask, fit) for mask in brush.masks]
+    for mask, how in masks:
+        if not fit_mask(mask.inside_HW, *size, how).any():
+            raise InputError(
+                f"Nothing of {mask.name} is left in a film of {pixels.width} x {pixels.height}: it is too small, or "
+                "lies in what is cropped off. Paint more, or choose another --aspect or --fit pad."
+            )
+
+
 def needs_picture(request: Request) -> bool:
-    """Whether guides must be drawn from a first picture that nobody gave."""
-    given = any(isinstance(c, Continue) or (isinstance(c, Keyframe) and c.at == 0.0) for c in request.conditions)
-    drawn = any(isinstance(c, Moves) or (isinstance(c, Speech) and c.footage is None) for c in request.conditions)
-    return drawn and not given
+    """Whether guides must be drawn from a first picture."""
+    return any(isinstance(c, Moves) or (isinstance(c, Speech) and c.footage is None) for c in request.conditions)
 
 
 def _tokens(latent: LatentShape, frames: int, patch: int) -> int:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from kinora.core.errors import WeightsError
 from kinora.presets.preset import Preset, Sampling
 
 __all__ = ["PRESETS", "preset_for", "tiny"]
@@ -19,7 +24,7 @@ def tiny() -> Preset:
         window=21,
         history=5,
         history_cap=0.02,
-        hold=0.9,
+        hold=0.5,
         obeys=frozenset({"keyframes", "continuation", "regions", "camera moves", "brushes", "references", "speech"}),
     )
 
@@ -28,6 +33,17 @@ PRESETS = {"tiny": tiny}
 """By the name of the family a model's manifest states."""
 
 
-def preset_for(name: str) -> Preset:
-    """The preset of a model by the name in its manifest; a model of one's own training samples as `tiny` does."""
-    return PRESETS.get(name, tiny)()
+def preset_for(name: str, sampling: Mapping[str, Mapping[str, Any]] | None = None) -> Preset:
+    """The preset of a model by the name in its manifest; a model of one's own training samples as `tiny` does.
+
+    `sampling` is the manifest's own table, by quality; it goes before the preset's. Raises `WeightsError` when that is
+    no such table.
+    """
+    preset = PRESETS.get(name, tiny)()
+    try:
+        own = {quality: Sampling(**values) for quality, values in (sampling or {}).items()}
+    except TypeError as error:
+        raise WeightsError(
+            f"The manifest of {name} says of its sampling what this Kinora does not know ({error}). Update Kinora."
+        ) from error
+    return replace(preset, sampling={**preset.sampling, **own})

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from kinora import __version__
 from kinora.core.errors import InputError
+from kinora.presets import Sampling, tiny
 from kinora.training.parts import Part, load_part
 from kinora.weights.manifest import Manifest
 from kinora.weights.quantise import Storage
 from kinora.weights.store import save_model
 
-__all__ = ["SIZES_256", "bundle_recipe"]
+__all__ = ["SIZES_256", "bundle_recipe", "sampling_table"]
 
 FRAME_RATE = 16.0
 STORAGE: Mapping[str, Storage] = {
@@ -36,9 +41,11 @@ def bundle_recipe(
     transformer: Path,
     reader: Path | None = None,
     storage: Mapping[str, Storage] | None = None,
+    few_steps: int | None = None,
 ) -> Manifest:
     """Write the model folder `out` (replacing what is there) and return its manifest.
 
+    `few_steps` are the steps of draft and standard, where the transformer's own record names none (`sampling_table`).
     Raises `InputError` for parts that do not belong together, `WeightsError` for a part that cannot be read.
     """
     paths = {"codec": codec, "text": text, "transformer": transformer}
@@ -55,11 +62,58 @@ def bundle_recipe(
         frame_rate=FRAME_RATE,
         sizes=_sizes(parts["transformer"].record["library"]),
         parts={kind: part.config for kind, part in parts.items()},
-        training={kind: _without_vocabulary(part.record) for kind, part in parts.items()},
+        training={
+            **{kind: _without_vocabulary(part.record) for kind, part in parts.items()},
+            "bundle": {"kinora": __version__, "commit": _commit(), "torch": str(torch.__version__)},
+        },
+        sampling=sampling_table(parts["transformer"].record, few_steps),
     )
     chosen = STORAGE if storage is None else storage
     texts = {"vocabulary.json": parts["text"].record["vocabulary"]}
     return save_model(out, tensors, manifest, storage=chosen, texts=texts)
+
+
+def sampling_table(record: Mapping[str, Any], few_steps: int | None = None) -> dict[str, dict[str, Any]]:
+    """How a transformer with this training record wants to be sampled, by quality; empty when as its preset says.
+
+    Raises `InputError` when `few_steps` are others than it was taught.
+    """
+    told: Mapping[str, Any] | None = record.get("distilled")
+    taught = None if told is None else told["steps"]
+    if taught is not None and few_steps not in (None, taught):
+        raise InputError(f"This transformer was taught {taught} steps, not {few_steps}; leave --few-steps out.")
+    if told is None and few_steps is None:
+        return {}
+    table = dict(tiny().sampling)
+    if told is not None:
+        table = {quality: replace(usual, guidance=1.0) for quality, usual in table.items()}
+    if told is not None and taught is not None:
+        # One schedule was taught, so draft and standard are the same film. The teacher is not in the folder, and pro
+        # is this same student on twice the steps. That is not the teacher's full sampler: between the levels it was
+        # taught the student knows only what it kept of its teacher, and at them it still aims a whole taught step
+        # ahead. More steps need not make better films; `kinora measure --quality pro` says what they make.
+        few = Sampling(steps=taught, guidance=1.0, shift=told["shift"], image_shift=told["image_shift"], solver="euler")
+        table = {"draft": few, "standard": few, "pro": replace(few, steps=2 * taught)}
+    elif few_steps is not None:
+        table |= {quality: replace(table[quality], steps=few_steps) for quality in ("draft", "standard")}
+    # With guidance taught alone, pro is the full sampler at half the calls, as true as the student is to its teacher.
+    return {quality: asdict(sampling) for quality, sampling in table.items()}
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this file is part of, with a + where something was changed; None elsewhere."""
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    try:
+        # A virtual environment may lie inside a checkout of something else, whose commit says nothing of us.
+        _answer([*git, "ls-files", "--error-unmatch", here.name])
+        return _answer([*git, "describe", "--always", "--exclude=*", "--dirty=+"])
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _answer(command: list[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()  # noqa: S603
 
 
 def _check(parts: Mapping[str, Part]) -> None:

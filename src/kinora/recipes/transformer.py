@@ -69,7 +69,7 @@ def transformer_recipe(
     if start is not None:
         _start_from(model.transformer, start)
     clips, pictures, long = (
-        None if path is None else _feed(folder, path, codec_path, tokenizer, size, config)
+        None if path is None else feed(folder, path, codec_path, tokenizer, size, config)
         for path in (library_folder, image_library_folder, long_library_folder)
     )
     assert clips is not None
@@ -143,7 +143,7 @@ def _keep_recipe(folder: Path, size: Size) -> None:
         )
 
 
-def _feed(
+def feed(
     folder: Path, library_folder: Path, codec_path: Path, tokenizer: Tokenizer, size: Size, config: RunConfig
 ) -> ClipBatches:
     """Batches of one library; how much of it there was when the run began is noted: a resumed run sees the same."""

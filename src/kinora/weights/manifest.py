@@ -16,7 +16,10 @@ from typing import Any
 
 from kinora.core.errors import WeightsError
 
-__all__ = ["FORMAT", "MANIFEST_NAME", "Manifest", "StoredFile", "read_checked", "read_manifest", "read_text", "stored"]
+__all__ = [
+    "FORMAT", "MANIFEST_NAME", "Manifest", "StoredFile", "read_checked", "read_manifest", "read_text", "stored",
+    "weights_hash",
+]  # fmt: skip
 
 FORMAT = 1
 """Version of the folder's layout; another version is refused."""
@@ -50,6 +53,10 @@ class Manifest:
     """Statistics of the latents."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """How it came to be: recipe, seed, steps, hours, device, measures."""
+    sampling: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """How it wants to be sampled, by quality, where that is not as its preset says (a distilled model): fields of
+    `kinora.presets.Sampling`. Empty in models from before there were any.
+    """
     shards: tuple[StoredFile, ...] = ()
     """Filled in when the model is saved."""
     texts: tuple[StoredFile, ...] = ()
@@ -107,6 +114,16 @@ def read_checked(folder: Path, entry: StoredFile) -> bytes:
             "that were saved (sha256 differs). Fetch the model again."
         )
     return content
+
+
+def weights_hash(manifest: Manifest) -> str:
+    """One sha256 for all files of a model, from the hashes its manifest lists; a sampling table of the model's own
+    counts too, because the same weights make other films under another one.
+    """
+    listed = sorted(file.sha256 for file in (*manifest.shards, *manifest.texts))
+    if manifest.sampling:
+        listed.append(json.dumps(manifest.sampling, sort_keys=True))
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
 
 def stored(name: str, content: bytes) -> StoredFile:

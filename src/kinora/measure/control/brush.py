@@ -147,7 +147,7 @@ def leakage(frames_FHW3: Frames, free_HW: Bools) -> float | None:
 @torch.inference_mode()
 def find_cutout(frame_HW3: Frames, cutout: Cutout, near_2: Array, reach: float) -> tuple[Found, Found]:
     """The place where a cut-out correlates best with a frame, and the best one within `reach` pixels of `near_2`."""
-    image_CHW = _halved(torch.from_numpy(np.ascontiguousarray(frame_HW3)).permute(2, 0, 1).float().div(255))
+    image_CHW = _halved(torch.from_numpy(frame_HW3.copy()).permute(2, 0, 1).float().div(255))
     maps = [_correlation(image_CHW, cutout.sized(0.5 * share)) for share in SIZES]
     away_HW = _farther(maps[0], near_2 / 2, reach / 2)
     found = [_peak(alike_HW) for alike_HW in maps]

@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +31,8 @@ from torch.nn import functional
 from kinora.core.clip import Clip
 from kinora.core.errors import MediaError
 from kinora.core.request import Request
-from kinora.core.slots import SceneSlots
 from kinora.measure.control.seams import kept, part_of
+from kinora.measure.model import Judge
 
 __all__ = ["LongFigures", "Streamed", "colour_drift", "measure_long", "peak_memory", "steadiness", "stream_apart"]
 
@@ -41,13 +41,6 @@ SMALL = 128
 """Side of the frames that are kept: as much as the reader looks at."""
 BINS = 4
 """Of each colour in a histogram."""
-
-
-class Judge(Protocol):
-    """Reads clips; the reader is one."""
-
-    def read(self, clip: Clip) -> SceneSlots:
-        """What the clip shows, in slots."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,6 +169,6 @@ def shrunk(frames_FHW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     height, width = frames_FHW3.shape[1:3]
     share = min(1.0, SMALL / max(height, width))
     size = (max(1, round(share * height)), max(1, round(share * width)))
-    video = torch.from_numpy(np.ascontiguousarray(frames_FHW3)).permute(0, 3, 1, 2).float()
+    video = torch.from_numpy(frames_FHW3.copy()).permute(0, 3, 1, 2).float()
     small = functional.interpolate(video, size=size, mode="area").round().to(torch.uint8)
     return small.permute(0, 2, 3, 1).contiguous().numpy()

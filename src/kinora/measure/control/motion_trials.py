@@ -291,5 +291,5 @@ def _photographs(setting: Setting) -> list[npt.NDArray[np.uint8]]:
         side = min(photograph.size)
         left, top = (photograph.width - side) / 2, (photograph.height - side) / 2
         square = photograph.resize((setting.side,) * 2, Image.Resampling.LANCZOS, (left, top, left + side, top + side))
-        squares.append(np.asarray(square))
+        squares.append(np.array(square))
     return squares

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from kinora.core.clip import Clip
-from kinora.core.conditions import Face, Keyframe, Reference, Speech
-from kinora.core.materials import Still, Voice
+from kinora.core.conditions import Condition, Face, Keyframe, Reference, Speech
+from kinora.core.materials import Footage, Still, Voice
 from kinora.core.request import Request
 from kinora.core.slots import GROUNDS, SKIES
 from kinora.core.visemes import VisemeTrack
 from kinora.core.words import wordings
+from kinora.measure.control.pictures import psnr_between
 from kinora.measure.control.reference import measure_reference
 from kinora.measure.control.speech import measure_speech
 from kinora.measure.control.stages import FIRST_SEED, STILL_MIX, draw_clip, opening, resting_scenes
@@ -64,23 +66,30 @@ def reference_trials(setting: Setting, count: int) -> Iterator[Trial]:
 
 
 def speech_trials(setting: Setting, count: int) -> Iterator[Trial]:
-    """A large face that looks at the camera, its mouth closed in the first picture, and a track of made-up talk."""
+    """A large face that looks at the camera, and a track of made-up talk: in turn for a new film, whose first picture
+    shows the mouth shut, and for an existing silent one.
+    """
     for index in range(count):
         said = speaking_scene(index, setting.seconds)
         silent = replace(said.scene, figures=(replace(said.scene.figures[0], speech=None, action="stand"),))
         first_HW3 = opening(silent, setting.side, setting.side).rgb_HW3
         face_F3 = said.faces()
-        keys = tuple((f / 16.0, float(x), float(y), float(r)) for f, (x, y, r) in list(enumerate(face_F3))[::8])
-        speech = Speech(voice=Voice.of(said.track), face=Face(track=keys))
+        speech = Speech(voice=Voice.of(said.track), face=Face(track=_keys(face_F3)))
+        measure = _speech_measure(said.track, face_F3)
+        conditions: tuple[Condition, ...] = (Keyframe(still=Still.of(first_HW3, "face")), speech)
+        if index % 2:
+            footage = setting.cache.made(f"silent {silent} {setting.side}", _film_of(setting, silent))
+            conditions = (replace(speech, footage=Footage.of(footage, "silent film")),)
+            measure = partial(_in_existing, measure, footage, face_F3)
         prompt = describe_slots(scene_slots(said.scene), language="en", seed=index, length="long").text
         yield Trial(
-            name=f"speech {index + 1}",
+            name=f"speech {index + 1}{', existing film' if index % 2 else ''}",
             request=Request(
                 prompt=prompt, seconds=setting.seconds, quality=setting.quality, seed=FIRST_SEED + index,
-                conditions=(Keyframe(still=Still.of(first_HW3, "face")), speech),
+                conditions=conditions,
             ),
             asked_HW3=first_HW3,
-            measure=_speech_measure(said.track, face_F3),
+            measure=measure,
             truth=_film_of(setting, said.scene),
             truth_key=f"speech {said.scene} {index} {setting.side}",
         )  # fmt: skip
@@ -156,6 +165,22 @@ def _film_of(setting: Setting, scene: Scene) -> Callable[[], Clip]:
 def _reference_measure(setting: Setting, identity: Identity, others: list[Identity]) -> Callable[[Clip], Figures]:
     judge = setting.judge()
     return lambda clip: asdict(measure_reference(clip, identity, others, judge))
+
+
+def _keys(face_F3: Array) -> tuple[tuple[float, float, float, float], ...]:
+    """A face's places twice a second."""
+    return tuple((f / 16.0, float(x), float(y), float(radius)) for f, (x, y, radius) in list(enumerate(face_F3))[::8])
+
+
+def _in_existing(measure: Callable[[Clip], Figures], footage: Clip, face_F3: Array, clip: Clip) -> Figures:
+    """The same figures under names of their own, and how far all but the face is the footage's own."""
+    figures = {f"existing_{name}": value for name, value in measure(clip).items()}
+    frames, height, width = clip.frames_FHWC.shape[:3]
+    row_H1, column_W = np.mgrid[:height, :width] + 0.5
+    x, y, radius = face_F3.mean(axis=0) * [width, height, min(height, width)]
+    outside_HW = np.hypot(column_W - x, row_H1 - y) > 1.1 * radius
+    kept = psnr_between(clip.frames_FHWC[:, outside_HW], footage.frames_FHWC[:frames, outside_HW])
+    return {**figures, "existing_outside": kept}
 
 
 def _speech_measure(track: VisemeTrack, face_F3: Array) -> Callable[[Clip], Figures]:

@@ -12,23 +12,16 @@ Axes: F frames, H W pixels, 3 RGB.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from kinora.core.clip import Clip
 from kinora.core.errors import ShapeError
-from kinora.core.slots import BodySlots, SceneSlots
+from kinora.core.slots import BodySlots
+from kinora.measure.model import Judge
 
 __all__ = ["RegionFigures", "measure_region"]
-
-
-class Judge(Protocol):
-    """Reads clips; the reader is one."""
-
-    def read(self, clip: Clip) -> SceneSlots:
-        """What the clip shows, in slots."""
 
 
 @dataclass(frozen=True, kw_only=True)

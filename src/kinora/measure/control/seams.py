@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ import numpy.typing as npt
 from kinora.core.clip import Clip
 from kinora.core.errors import ShapeError
 from kinora.core.slots import SceneSlots
+from kinora.measure.model import Judge
 from kinora.measure.score import score
 
 __all__ = ["LASTING", "SeamFigures", "differences", "kept", "lasting_slots", "measure_seams", "part_of"]
@@ -31,13 +31,6 @@ LASTING = ("colour", "shape", "size", "material", "hair", "clothes", "ground", "
 """Slots that nothing in a film should change; what things do may change."""
 SPAN_SECONDS = 2.0
 """Of film, on either side of a seam, that the reader is shown."""
-
-
-class Judge(Protocol):
-    """Reads clips; the reader is one."""
-
-    def read(self, clip: Clip) -> SceneSlots:
-        """What the clip shows, in slots."""
 
 
 @dataclass(frozen=True, kw_only=True)

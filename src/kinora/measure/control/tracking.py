@@ -131,7 +131,7 @@ def _hold(image_1CHW: Tensor) -> Tensor:
 
 def _image(picture_HW3: npt.NDArray[np.uint8]) -> Tensor:
     """Its luma (1, 1, H, W) in [0, 1]: a third of the work, and hardly an edge is lost."""
-    image_HW3 = torch.from_numpy(np.ascontiguousarray(picture_HW3)).float()
+    image_HW3 = torch.from_numpy(picture_HW3.copy()).float()
     return (image_HW3 @ torch.tensor(LUMA).div(255))[None, None]
 
 

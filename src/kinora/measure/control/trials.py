@@ -19,21 +19,14 @@ from kinora.codec import Codec
 from kinora.core.clip import Clip
 from kinora.core.plan import Plan
 from kinora.core.request import Request
-from kinora.core.slots import SceneSlots
 from kinora.measure.clips import ClipCache, Filmmaker
+from kinora.measure.model import Judge
 from kinora.measure.sheet import strip
 
-__all__ = ["Figures", "Judge", "Outcome", "Planner", "Setting", "Trial", "carry_out"]
+__all__ = ["Figures", "Outcome", "Planner", "Setting", "Trial", "carry_out"]
 
 Figures = Mapping[str, float | None]
 """By name; None where a figure could not be taken."""
-
-
-class Judge(Protocol):
-    """Reads clips; the reader is one."""
-
-    def read(self, clip: Clip) -> SceneSlots:
-        """What the clip shows, in slots."""
 
 
 class Planner(Filmmaker, Protocol):

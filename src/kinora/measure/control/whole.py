@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 
 from kinora.core.plan import Plan
 from kinora.core.request import Request
+from kinora.core.wording import plain_prompt
 from kinora.measure.control.cost import measure_cost
 from kinora.measure.control.long import Streamed, measure_long, stream_apart
 from kinora.measure.control.motion_trials import brush_trials, camera_trials
@@ -55,7 +56,8 @@ def cost_outcomes(setting: Setting, count: int) -> Iterator[Outcome]:
     """Each control's clip against the same clip without it, `count` controls at most."""
     for name, trials in list(CONTROLS.items())[:count]:
         request = next(trials(setting, 1)).request
-        found = measure_cost(setting.maker, replace(request, conditions=()), request)
+        without = replace(request, prompt=plain_prompt(request.prompt, request), conditions=())
+        found = measure_cost(setting.maker, without, request)
         yield Outcome(
             name=name,
             figures={"added": found.added, "without": found.without, "with_control": found.with_control},

@@ -1,0 +1,202 @@
+"""The model card says what the records say, and the one in docs is of the bundled model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kinora.cli.main import main
+from kinora.core.errors import InputError
+from kinora.presets import find_model
+from kinora.recipes.card import NOT_RECORDED, Measured, card_recipe, model_card, stored_parts, without_figures
+from kinora.weights.manifest import Manifest, read_manifest, stored, weights_hash
+
+CARD = Path(__file__).parents[2] / "docs" / "model-card.md"
+RECORD: dict[str, Any] = {
+    "steps": 700, "planned": 800, "seconds": 90.5, "seed": 3, "device": "cuda", "threads": 8,
+    "optimiser": {"muon_rate": 0.02, "betas": [0.9, 0.95]}, "world": "1.0",
+    "library": {
+        "count": 4096, "height": 64, "width": 96, "latent_frames": 5, "split": "train", "mix": "richest",
+        "first_seed": 77, "world": "1.0",
+    },
+}  # fmt: skip
+MANIFEST = Manifest(
+    name="own",
+    world="1.0",
+    frame_rate=16.0,
+    sizes={"16:9": (192, 320)},
+    parts={"transformer": {"width": 256, "layers": 6, "eps": 1e-6}, "text": {"vocabulary": 656}},
+    training={"transformer": RECORD, "text": RECORD, "codec": {"clips": 12, "psnr": {"theatre": 31.25}}},
+    shards=(stored("shard-000.safetensors", b"abc"),),
+)
+STORED = {"transformer": (1_234_567, "BF16")}
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    """As `kinora measure` writes it."""
+    return {
+        "weights": weights_hash(MANIFEST), "quality": "standard", "clips": 9, "macro": 0.815, "all_right": 0.25,
+        "true_macro": 0.99, "true_all_right": 0.97,
+        "groups": {
+            "train": {"clips": 3, "macro": 0.9, "all_right": 0.5},
+            "held_out": {"clips": 3, "macro": 0.625, "all_right": 0.0},
+            "out_of_range": {"clips": 0, "macro": 0.0, "all_right": 0.0},
+        },
+        "slots": {
+            "sky": {"asked": 6, "generated": 1.0, "true": 1.0},
+            "camera": {"asked": 4, "generated": 0.125, "true": 0.75},
+        },
+        "motion": {
+            "gravity_error": {"generated": {"value": 0.31, "clips": 4}, "true": {"value": 0.02, "clips": 5}},
+            "speed_error": {"generated": {"value": None, "clips": 0}, "true": {"value": None, "clips": 0}},
+        },
+        "codec": [{"name": "theatre", "psnr": 34.92}, {"name": "photographs", "psnr": None}],
+        "cases": [
+            {"name": "b", "prompt": "a red | ball", "right": 3, "asked": 3},
+            {"name": "a", "prompt": "一个蓝色的方块", "right": 1, "asked": 4},
+        ],
+        **changes,
+    }  # fmt: skip
+
+
+def control(**changes: Any) -> dict[str, Any]:
+    figure = {
+        "condition": "speech", "words": "lag", "film": "2.00 frames", "true": "0.00 frames",
+        "target": "at most 1.00 frames", "met": False, "trials": 3,
+    }  # fmt: skip
+    return {
+        "weights": weights_hash(MANIFEST), "quality": "draft", "figures": [figure], "left_out": {"long": "too long"},
+        **changes,
+    }  # fmt: skip
+
+
+def row(card: str, first: str) -> list[str]:
+    """The cells of the one row that begins with `first`."""
+    lines = [line for line in card.splitlines() if line.startswith(f"| {first} |")]
+    assert len(lines) == 1, (first, lines)
+    return [cell.strip() for cell in lines[0].strip("|").split("|")]
+
+
+def section(card: str, heading: str) -> str:
+    return card.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_committed_card_is_what_the_bundled_model_gives_now() -> None:
+    """Made again by `kinora train card --model src/kinora/presets/tiny --measures DIR --out docs/model-card.md`."""
+    folder = find_model("tiny")
+    assert without_figures(CARD.read_text(encoding="utf-8")) == without_figures(
+        model_card(read_manifest(folder), stored_parts(folder))
+    )
+
+
+def test_figures_in_the_committed_card_name_their_weights() -> None:
+    weights = weights_hash(read_manifest(find_model("tiny")))
+    card = CARD.read_text(encoding="utf-8")
+    named = [piece[:8] for piece in card.split("these weights `")[1:]]
+    assert set(named) <= {weights[:8]}
+    assert named or "Not measured yet" in card or "other weights" in card
+
+
+def test_records_stand_in_the_tables() -> None:
+    card = model_card(MANIFEST, STORED)
+    assert row(card, "transformer")[1:] == ["1,234,567", "BF16", "width 256, layers 6"]
+    assert row(card, "text")[1:3] == [NOT_RECORDED, NOT_RECORDED]
+    data, runs = section(card, "Data"), section(card, "Recipe and compute")
+    assert row(data, "transformer and text")[1:] == ["4096", "64 x 96", "5", "train", "richest", "77", "1.0"]
+    assert row(runs, "transformer and text")[1:] == [
+        "700", "800", "90.5", "3", "cuda", "8", "muon_rate 0.02, betas 0.9 0.95", "",
+    ]  # fmt: skip
+    assert row(card, "standard")[1:5] == ["16", "6", "32", "5 / 1.5"]
+
+
+def test_what_is_missing_is_called_so() -> None:
+    card = model_card(MANIFEST, STORED)
+    assert row(section(card, "Data"), "codec")[1:] == ["12", *[NOT_RECORDED] * 6]
+    assert row(section(card, "Recipe and compute"), "codec")[1] == NOT_RECORDED
+    assert row(section(card, "Recipe and compute"), "codec")[-1] == "psnr theatre 31.25"
+    assert "commit not recorded" in card
+    assert "Not measured yet" in section(card, "Figures")
+    assert section(card, "Failures").strip() == "Not measured yet."
+
+
+def test_a_student_s_card_names_its_teacher_and_what_it_cannot() -> None:
+    told = {"guidance": 6.0, "steps": 5, "shift": 5.0, "image_shift": 1.5}
+    student = {**RECORD, "steps": 60, "distilled": told, "teacher": RECORD, "strayed": {"before": 0.7, "after": 0.1}}
+    few = {"steps": 5, "guidance": 1.0, "solver": "euler"}
+    manifest = dataclasses.replace(
+        MANIFEST,
+        training={"transformer": student, "text": RECORD, "bundle": {"kinora": "0.1", "commit": "abc+", "torch": None}},
+        sampling={"standard": few},
+    )
+    card = model_card(manifest, STORED)
+    assert row(card, "standard")[1:4] == ["5", "1", "5"]
+    assert "as its manifest says" in card
+    assert "schedule of 5 steps" in card
+    runs = section(card, "Recipe and compute")
+    assert row(runs, "transformer")[1] == "60"
+    assert row(runs, "transformer's teacher and text")[1] == "700"
+    assert "before 0.7, after 0.1" in runs
+    assert "kinora 0.1, commit abc+, torch not recorded" in runs
+
+
+def test_measurements_stand_side_by_side() -> None:
+    before = Measured(report=report(weights="f" * 64, macro=0.2), control=None)
+    after = Measured(report=report(), control=control())
+    card = model_card(MANIFEST, STORED, [before, after])
+    figures = section(card, "Figures")
+    titles = row(figures, "slots, motion, codec")[1:]
+    assert titles == ["other weights `ffffffff`, standard", f"these weights `{weights_hash(MANIFEST)[:8]}`, standard"]
+    assert row(figures, "right, mean over slots, all clips")[1:] == ["20.0% (99.0%)", "81.5% (99.0%)"]
+    assert row(figures, "right, mean over slots, held-out pairs")[1:] == ["62.5% of 3"] * 2
+    assert row(figures, "all stated slots right, out of range")[1:] == ["-", "-"]
+    assert row(figures, "gravity error")[1] == "0.31 (0.02), 4 clips"
+    assert row(figures, "speed error")[1] == "-"
+    assert row(figures, "codec PSNR, theatre")[1] == "34.9 dB"
+    assert row(figures, "codec PSNR, photographs")[1] == "-"
+    assert row(figures, "speech")[1:] == ["lag", "at most 1.00 frames", "2.00 frames (0.00 frames), 3"]
+
+
+def test_failures_are_the_weakest_of_the_last_measurement() -> None:
+    failures = section(model_card(MANIFEST, STORED, [Measured(report=report(), control=control())]), "Failures")
+    slots = [line.split("|")[1].strip() for line in failures.splitlines() if line.startswith("| ")]
+    assert slots[2:] == ["camera", "sky"]
+    prompts = [line for line in failures.splitlines() if " of " in line and line.startswith("- ")]
+    assert prompts == ["- 1 of 4: 一个蓝色的方块", "- 3 of 3: a red | ball"]
+    assert "- speech: lag 2.00 frames, target at most 1.00 frames" in failures
+    assert "- long was left out: too long" in failures
+
+
+def test_figures_of_conditions_alone_are_enough() -> None:
+    card = model_card(MANIFEST, STORED, [Measured(report=None, control=control(figures=[], left_out={}))])
+    assert "Slots least" not in card
+    assert "- none" in section(card, "Failures")
+    assert without_figures(card) == without_figures(model_card(MANIFEST, STORED))
+
+
+def test_the_card_is_written_from_the_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measures, model, out = tmp_path / "measures", str(find_model("tiny")), tmp_path / "docs" / "card.md"
+    measures.mkdir()
+    asks = ["train", "card", "--model", model, "--out", str(out), "--measures", str(measures)]
+    assert main(asks) == 2
+    assert "holds no report.json" in capsys.readouterr().err
+    (measures / "report.json").write_text(json.dumps(report())[:-9], encoding="utf-8")
+    with pytest.raises(InputError, match="is no report"):
+        card_recipe(out, Path(model), [measures])
+    (measures / "report.json").write_text(json.dumps(report()), encoding="utf-8")
+    assert main(asks) == 0
+    card = out.read_text(encoding="utf-8")
+    assert "other weights" in card
+    assert str(tmp_path) not in card
+    assert row(card, "right, mean over slots, all clips")[1] == "81.5% (99.0%)"
+
+
+def test_numbers_are_counted_from_the_shards(model_folder: Path) -> None:
+    from kinora.pipeline.model import load_model
+
+    held, model = stored_parts(model_folder), load_model(model_folder)
+    assert held["transformer"] == (sum(p.numel() for p in model.transformer.parameters()), "F32")
+    assert set(held) == {"codec", "transformer", "text"}
