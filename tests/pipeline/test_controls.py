@@ -11,7 +11,7 @@ import torch
 
 import kinora
 from kinora import Clip, Request
-from kinora.codec import frames_from_video, video_from_frames
+from kinora.codec import video_from_frames
 from kinora.core.camera import CameraMove
 from kinora.core.conditions import (
     Brush,
@@ -49,13 +49,6 @@ def picture(seed: int, height: int = 64, width: int = 64) -> np.ndarray:
     return np.kron(coarse, np.ones((height // 4, width // 4, 1), dtype=np.uint8))
 
 
-def through_codec(pipeline: Pipeline, rgb_HW3: np.ndarray) -> np.ndarray:
-    codec = pipeline.model.codec
-    with torch.no_grad():
-        video = codec.decode(codec.encode(video_from_frames(torch.from_numpy(rgb_HW3[None, None]))))
-    return frames_from_video(video)[0, 0].numpy()
-
-
 def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(int) - b.astype(int)).mean())
 
@@ -73,7 +66,7 @@ def test_first_last_and_middle_pictures_are_met(pipeline: Pipeline) -> None:
     request = replace(DRAFT, seconds=2.0, conditions=(keyframe(1), keyframe(2, at=1.0), keyframe(3, at=None)))
     frames = pipeline.generate(request).frames_FHWC
     for index, seed in ((0, 1), (16, 2), (32, 3)):
-        assert difference(frames[index], through_codec(pipeline, picture(seed))) < 8, index
+        assert difference(frames[index], picture(seed)) < 6, index
     assert difference(frames[8], frames[0]) > 8
     assert difference(frames[8], frames[16]) > 8
 
@@ -86,7 +79,7 @@ def test_a_picture_of_another_shape_is_cropped_or_padded(pipeline: Pipeline) -> 
         ).frames_FHWC[0]
         for fit in ("crop", "pad")
     )
-    assert difference(cropped, through_codec(pipeline, picture(4))) < 8
+    assert difference(cropped, picture(4)) < 4
     assert difference(padded, cropped) > 8
 
 
@@ -391,10 +384,10 @@ def test_what_begins_to_show_something_else_is_not_held(pipeline: Pipeline, monk
     assert held < 1
     request = replace(DRAFT, seconds=11.0, script=(Line(at=6.0, prompt="a blue cube falls"),))
     pipeline.generate(request)
-    assert [float(start.cap_BTHW[0, -1].max()) for start in starts] == pytest.approx([1.0, held, 1.0, held])
+    assert [bool(start.cap_BTHW[0, -1].max() < 1) for start in starts] == [False, True, False, True]
     for told, level in ((DRAFT.prompt, held), ("", held), ("a blue cube", 1.0)):
         starts.clear()
-        pipeline.generate(replace(DRAFT, conditions=(Continue(footage=footage(30), told=told),)))
+        pipeline.generate(replace(DRAFT, seconds=3.0, conditions=(Continue(footage=footage(30), told=told),)))
         assert float(starts[0].cap_BTHW[0, -1].max()) == pytest.approx(level), told
 
 

@@ -72,8 +72,9 @@ def test_frames_are_the_latents_decoded_as_one_clip(pipeline: Pipeline, monkeypa
 
     monkeypatch.setattr(Filming, "_imagine", keep)
     request = replace(DRAFT, seconds=10.0)
-    clip = pipeline.generate(request)
-    segments = pipeline.plan(request).segments
+    free = Pipeline(replace(pipeline.model, preset=replace(pipeline.model.preset, hold=1.0)))
+    clip = free.generate(request)
+    segments = free.plan(request).segments
     assert len(made) == len(segments) == 3
     whole = torch.cat([latent[:, :, -part.new :] for latent, part in zip(made, segments, strict=True)], dim=2)
     with torch.no_grad():
@@ -102,7 +103,8 @@ def test_a_continuation_is_shown_what_exists(pipeline: Pipeline, monkeypatch: py
     assert second.position_BT[0].tolist() == list(range(21))
     cap_T = second.cap_BTHW[0, :, 0, 0]
     assert torch.allclose(cap_T[:11], torch.tensor(pipeline.model.preset.history_cap))
-    assert torch.allclose(cap_T[11:], torch.tensor(pipeline.model.preset.hold)), "free, but for what it is held to"
+    assert torch.allclose(cap_T[15:], torch.tensor(pipeline.model.preset.hold)), "free, but for what it is held to"
+    assert (cap_T[11:15].diff() > 0).all(), "and that is let go bit by bit"
     assert (second.noise_BCTHW != starts[0][0].noise_BCTHW).all(), "each segment has noise of its own"
 
 

@@ -36,6 +36,8 @@ Pixels = npt.NDArray[np.uint8]
 
 MAY_MOVE = 0.4
 """Highest noise level of what a moving camera sees: it lies where the camera puts it, and may still move there."""
+LET_GO = 1.0
+"""Seconds over which a held picture is let go: what the model makes differs from it, and at once it would jump."""
 FACE_HELD = 0.6
 """Highest noise level around a face that is to speak in a new film: it may move and change, but stays where it is."""
 FACE_REACH = 1.4
@@ -171,7 +173,10 @@ class Given:
                 share = (at - start) / (end - start)
                 guide.frames_FHW3[at - span.base] = np.rint(first_HW3 + share * (last_HW3 - first_HW3))
         guide.frames_FHW3[places[-1] - span.base :] = moments[places[-1]]
-        return guide
+        frame_F = span.base + np.arange(span.frames)
+        away_F = np.abs(frame_F[:, None] - np.array(places)).min(axis=1) / self._plan.frame_rate
+        share_F11 = np.minimum(away_F / LET_GO, 1.0).astype(np.float32)[:, None, None]
+        return Guide(frames_FHW3=guide.frames_FHW3, cap_FHW=guide.cap_FHW * share_F11)
 
     def frame_of(self, index: int) -> int:
         """The last pixel frame that a latent frame of the new part stands for."""
