@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kinora.cli.main import say
 from kinora.cli.materials import file_at
 from kinora.cli.progress import ProgressBar, duration
@@ -23,7 +21,7 @@ from kinora.core.errors import Cancelled
 from kinora.core.wording import condition_of
 from kinora.media.chunks import ChunkedFilm
 from kinora.media.film import FILM_SUFFIXES
-from kinora.media.fit import fit_picture
+from kinora.media.fit import fit_frames
 from kinora.media.output import check_output
 
 if TYPE_CHECKING:
@@ -96,10 +94,7 @@ def begun(film: ChunkedFilm, request: Request, plan: Plan) -> bytes | None:
         say(f"going on after the {film.frames / film.frame_rate:.1f} s that are made already")
     onward = condition_of(request, Continue)
     if memory is None and onward is not None:
-        frames_FHW3, height, width = onward.footage.clip.frames_FHWC, plan.pixels.height, plan.pixels.width
-        if frames_FHW3.shape[1:3] != (height, width):
-            frames_FHW3 = np.stack([fit_picture(rgb_HW3, height, width, "crop") for rgb_HW3 in frames_FHW3])
-        film.add(frames_FHW3, b"")
+        film.add(fit_frames(onward.footage.clip.frames_FHWC, plan.pixels.height, plan.pixels.width, "crop"), b"")
     return memory or None
 
 

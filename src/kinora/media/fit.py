@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from kinora.core.conditions import FITS
 from kinora.core.errors import InputError
 
-__all__ = ["fit_mask", "fit_picture", "fit_places"]
+__all__ = ["fit_frames", "fit_mask", "fit_picture", "fit_places"]
 
 Pixels = npt.NDArray[np.uint8]
 Inside = npt.NDArray[np.bool_]
@@ -47,6 +47,13 @@ def fit_picture(rgb_HW3: Pixels, height: int, width: int, how: str) -> Pixels:
     if fitted.size != (width, height):
         fitted = surrounded(image, fitted, height, width)
     return np.asarray(fitted)
+
+
+def fit_frames(frames_FHW3: Pixels, height: int, width: int, how: str) -> Pixels:
+    """Frames (F, H, W, 3) as `fit_picture` fits each; those of the right size come back as they are."""
+    if frames_FHW3.shape[1:3] == (height, width):
+        return frames_FHW3
+    return np.stack([fit_picture(rgb_HW3, height, width, how) for rgb_HW3 in frames_FHW3])
 
 
 def fit_mask(inside_HW: Inside, height: int, width: int, how: str) -> Inside:

@@ -97,7 +97,8 @@ class Filming:
         guide = self._given.guide(span, base_HW3, changes=self._given.changes(index))
         own = segment.anchors + segment.frames
         if guide is not None:
-            state = self._guided(state, guide, own, alone=segment.alone)
+            guide_BCTHW = self._encode(guide.frames_FHW3)
+            state = self._guided(state, guide, guide_BCTHW, own, alone=segment.alone)
         state = self._with_references(state)
         velocity = self._velocity(segment, span, extra=state.position_BT.shape[1] - own)
         latent_BCTHW = self._imagine(state, velocity, pictures=False)[:, :, :own]
@@ -106,7 +107,7 @@ class Filming:
         new_BCTHW = latent_BCTHW[:, :, -segment.new :]
         made_FHW3, codec = self._draw(new_BCTHW, memory.codec)
         if guide is not None:
-            made_FHW3 = self._detailed(made_FHW3, guide)
+            made_FHW3 = self._detailed(made_FHW3, guide, guide_BCTHW)
         if self._given.reworks:
             made_FHW3 = self._pasted(made_FHW3, segment, span, guide)
         if index == 0 or self._plan.segments[index - 1].prompt != segment.prompt:
@@ -196,9 +197,8 @@ class Filming:
             return self._encode(rgb_HW3[None])
         return self._encode(np.repeat(rgb_HW3[None], 1 + self._time, axis=0))[:, :, 1:]
 
-    def _guided(self, state: LatentState, guide: Guide, own: int, *, alone: bool) -> LatentState:
-        """The state with the guide known as far as it is to be trusted, on the new frames of the window."""
-        latent_BCTHW = self._encode(guide.frames_FHW3)
+    def _guided(self, state: LatentState, guide: Guide, latent_BCTHW: Tensor, own: int, *, alone: bool) -> LatentState:
+        """The state with the encoded guide known as far as it is to be trusted, on the new frames of the window."""
         cap_THW = cell_caps(guide.cap_FHW, self._model.codec.config.compression)
         if not alone:
             latent_BCTHW, cap_THW = latent_BCTHW[:, :, 1:], cap_THW[1:]
@@ -300,14 +300,19 @@ class Filming:
                 self._teller.advance("draw")
         return np.concatenate(drawn), state
 
-    def _detailed(self, made_FHW3: Frames, guide: Guide) -> Frames:
-        """What the codec has lost of a guide, added where the guide is to be trusted."""
-        if guide.cap_FHW.min() >= TRUSTED:
+    def _detailed(self, made_FHW3: Frames, guide: Guide, latent_BCTHW: Tensor) -> Frames:
+        """What the codec has lost of an encoded guide, added where the guide is to be trusted."""
+        trusted = np.flatnonzero(guide.cap_FHW.min(axis=(1, 2)) < TRUSTED)
+        if not trusted.size:
             return made_FHW3
-        coded_FHW3, _ = self._draw(self._encode(guide.frames_FHW3), START, tell=False)
-        first = len(coded_FHW3) - len(made_FHW3)
-        shown = Guide(frames_FHW3=guide.frames_FHW3[first:], cap_FHW=guide.cap_FHW[first:])
-        return restore_detail(made_FHW3, shown, coded_FHW3[first:])
+        # Nothing behind the last trusted frame is needed; whole pieces, so that they are drawn to the same bits.
+        needed = 1 + -(-int(trusted[-1]) // self._time)
+        pieces = -(-needed // DRAW_FRAMES)
+        coded_FHW3, _ = self._draw(latent_BCTHW[:, :, : pieces * DRAW_FRAMES], START, tell=False)
+        first, end = len(guide.frames_FHW3) - len(made_FHW3), len(coded_FHW3)
+        shown = Guide(frames_FHW3=guide.frames_FHW3[first:end], cap_FHW=guide.cap_FHW[first:end])
+        restored_FHW3 = restore_detail(made_FHW3[: end - first], shown, coded_FHW3[first:])
+        return np.concatenate([restored_FHW3, made_FHW3[end - first :]])
 
     def _pasted(self, made_FHW3: Frames, segment: Segment, span: Span, guide: Guide | None) -> Frames:
         """New pixels laid into the footage: only what was to change has changed."""

@@ -24,7 +24,7 @@ from kinora.core.plan import Plan, Segment
 from kinora.core.poses import relative_poses
 from kinora.core.timing import keyframe_places
 from kinora.core.wording import condition_of
-from kinora.media.fit import fit_mask, fit_picture, fit_places
+from kinora.media.fit import fit_frames, fit_mask, fit_places
 
 __all__ = ["Given", "Span"]
 
@@ -76,10 +76,7 @@ class Given:
 
     def fitted(self, frames_FHW3: Frames, how: str = "crop") -> Frames:
         """Pictures in the film's size."""
-        height, width = self._size
-        if frames_FHW3.shape[1:3] == (height, width):
-            return frames_FHW3
-        return np.stack([fit_picture(rgb_HW3, height, width, how) for rgb_HW3 in frames_FHW3])
+        return fit_frames(frames_FHW3, *self._size, how)
 
     @cached_property
     def pictures(self) -> dict[int, Pixels]:

@@ -24,9 +24,9 @@ import torch
 from kinora.core.errors import InputError
 from kinora.training.files import write_atomically, write_json
 from kinora.training.latents import FrameEncoder
-from kinora.training.library import Library, LibraryConfig, captions_path, shard_stem
+from kinora.training.library import Library, captions_path, shard_stem
 from kinora.training.portraits import chosen_figure, faceless_captions, portrait_scene
-from kinora.training.rendering import side_by_side
+from kinora.training.rendering import ShardTask, side_by_side
 from kinora.training.scenes import clip_scene
 from kinora.world.render import render
 from kinora.world.scene import Scene
@@ -37,18 +37,6 @@ __all__ = ["Portraits", "encode_portraits", "portrait_shards", "render_portraits
 SOMEBODY = ("person", "figure")
 """One of these is in every English caption of a scene with figures."""
 _RENDER_BATCH = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class _PortraitTask:
-    """One shard whose portraits are to be rendered, as it travels to a worker process."""
-
-    folder: Path
-    config: LibraryConfig
-    shard: int
-    device: str
-    codec: Path | None
-    keep_frames: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,7 +106,7 @@ def render_portraits(
     if encoder is not None:
         encode_portraits(library, encoder, shards=len(library.shards))
     tasks = [
-        _PortraitTask(
+        ShardTask(
             folder=folder, config=library.config, shard=shard, device=device, codec=codec, keep_frames=keep_frames
         )
         for shard in library.shards
@@ -150,7 +138,7 @@ def _is_whole(folder: Path, shard: int, encoder: FrameEncoder | None) -> bool:
     return encoder.path(_stem(folder, shard)).exists() or not json.loads(told.read_text(encoding="utf-8"))["rows"]
 
 
-def _render_shard(task: _PortraitTask) -> None:
+def _render_shard(task: ShardTask) -> None:
     told: dict[str, list[Any]] = {"rows": [], "figures": [], "captions": []}
     portraits = []
     for row, scene, m in _cast(task):
@@ -163,7 +151,7 @@ def _render_shard(task: _PortraitTask) -> None:
     write_json(_told_path(task.folder, task.shard), told)
 
 
-def _cast(task: _PortraitTask) -> Iterator[tuple[int, Scene, int]]:
+def _cast(task: ShardTask) -> Iterator[tuple[int, Scene, int]]:
     """Row, scene and chosen figure of every clip of a shard in which somebody is."""
     config = task.config
     captions = json.loads(captions_path(task.folder, task.shard).read_text(encoding="utf-8"))
@@ -177,7 +165,7 @@ def _cast(task: _PortraitTask) -> Iterator[tuple[int, Scene, int]]:
             yield row, scene, m
 
 
-def _rendered(portraits: list[Scene], task: _PortraitTask) -> npt.NDArray[np.uint8]:
+def _rendered(portraits: list[Scene], task: ShardTask) -> npt.NDArray[np.uint8]:
     """Frame 0 of every scene, (P, 1, H, W, 3)."""
     config, batches = task.config, []
     for start in range(0, len(portraits), _RENDER_BATCH):
@@ -188,7 +176,7 @@ def _rendered(portraits: list[Scene], task: _PortraitTask) -> npt.NDArray[np.uin
     return np.concatenate(batches)
 
 
-def _keep(task: _PortraitTask, frames_P1HW3: npt.NDArray[np.uint8]) -> None:
+def _keep(task: ShardTask, frames_P1HW3: npt.NDArray[np.uint8]) -> None:
     stem = _stem(task.folder, task.shard)
     if task.codec is not None:
         encoder = FrameEncoder.from_file(task.codec, device=task.device)

@@ -26,7 +26,7 @@ from kinora.world.render import render
 from kinora.world.scene import Scene
 from kinora.world.slots_of import scene_slots
 
-__all__ = ["render_library", "side_by_side"]
+__all__ = ["ShardTask", "render_library", "side_by_side"]
 
 Task = TypeVar("Task")
 
@@ -36,8 +36,8 @@ _RENDER_BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ShardTask:
-    """One shard to render, as it travels to a worker process."""
+class ShardTask:
+    """One shard to render or to portray, as it travels to a worker process."""
 
     folder: Path
     config: LibraryConfig
@@ -66,7 +66,7 @@ def render_library(
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, config)
     tasks = [
-        _ShardTask(folder=folder, config=config, shard=shard, device=device, codec=codec, keep_frames=keep_frames)
+        ShardTask(folder=folder, config=config, shard=shard, device=device, codec=codec, keep_frames=keep_frames)
         for shard in range(config.shards)
         if not truth_path(folder, shard).exists()
     ]
@@ -102,7 +102,7 @@ def side_by_side(work: Callable[[Task], None], tasks: Sequence[Task], processes:
         yield from pool.imap_unordered(work, tasks)
 
 
-def _render_shard(task: _ShardTask) -> None:
+def _render_shard(task: ShardTask) -> None:
     config = task.config
     encoder = FrameEncoder.from_file(task.codec, device=task.device) if task.codec is not None else None
     scenes = [clip_scene(seed, split=config.split, mix=config.mix) for seed in config.seeds(task.shard)]
