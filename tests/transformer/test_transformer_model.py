@@ -7,7 +7,8 @@ import torch
 
 from kinora.core.errors import InputError, ShapeError
 from kinora.transformer.blocks import PatchEmbedding, patchify, unpatchify
-from kinora.transformer.config import TransformerConfig, wan_1_3b
+from kinora.presets.wan import OPEN_MODELS
+from kinora.transformer.config import TransformerConfig
 from kinora.transformer.keys import wan_names
 from kinora.transformer.model import Conditions, Transformer
 
@@ -50,9 +51,9 @@ def everything():
     )
 
 
-def test_wan_1_3b_has_its_published_size():
+def test_wan_2_1_t2v_1_3b_has_its_published_size():
     with torch.device("meta"):
-        model = Transformer(wan_1_3b())
+        model = Transformer(OPEN_MODELS["wan2.1-t2v-1.3b"].transformer)
     assert sum(parameter.numel() for parameter in model.parameters()) == 1_418_996_800
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from kinora.core.errors import InputError
 
-__all__ = ["Preset", "Sampling"]
+__all__ = ["FirstFrame", "Preset", "Sampling"]
+
+FirstFrame = Literal["token", "channels", "channels+clip", "none"]
+"""How a model takes a first picture: as known tokens, as channels beside the noise, as these and image tokens of CLIP,
+or not at all.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,8 @@ class Sampling:
     image_shift: float = 1.5
     solver: str = "ab2"
     """Adams-Bashforth: second order at the price of the first, so fewer steps do."""
+    low_guidance: float | None = None
+    """Factor below the preset's `boundary`, where that differs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,14 @@ class Preset:
     """Conditions the model follows (words of `kinora.core.wording.OBEYED`). These five need known cells and noise
     levels of their own alone; references and speech must have been taught.
     """
+
+    first_frame: FirstFrame = "token"
+    boundary: float = 0.0
+    """Noise level at and above which the first of two experts is asked, below it the second; 0 for a single one."""
+    negative: str = ""
+    """What guidance pushes away from where a request names nothing; empty for no text at all."""
+    whole_times: bool = False
+    """Whether the model is told 1000 sigma as a whole number, as Wan's samplers do."""
 
     def sampling_for(self, quality: str) -> Sampling:
         """Raises `InputError` for a quality this model has no defaults for."""

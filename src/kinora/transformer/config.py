@@ -11,7 +11,7 @@ __all__ = ["TransformerConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
-    """Sizes of a `Transformer`. Wan 2.1 T2V-1.3B is `wan_1_3b()`."""
+    """Sizes of a `Transformer`; those of the open Wan family stand in `kinora.presets.wan`."""
 
     width: int
     """Numbers per token (Wan: dim)."""
@@ -28,7 +28,11 @@ class TransformerConfig:
     patch: int = 2
     """Latent cells along each side of a token (1 or 2); a token is never longer than one latent frame."""
     extra_channels: int = 0
-    """Channels that come beside the noisy latents and are not predicted (Wan 2.1 image models: 20)."""
+    """Channels that come beside the noisy latents and are not predicted (Wan's image models: 20)."""
+    image_width: int = 0
+    """Numbers of an image token, as CLIP gives them (Wan 2.1 image models: 1280); 0 builds no way in for them."""
+    image_positions: int = 0
+    """Image tokens that are told their place (Wan 2.1 from first and last frame: 514); 0 tells none."""
     frequency_width: int = 256
     """Numbers that tell the noise level before the time embedding."""
     control_channels: int = 0
@@ -52,10 +56,3 @@ class TransformerConfig:
     @property
     def head_width(self) -> int:
         return self.width // self.heads
-
-
-def wan_1_3b() -> TransformerConfig:
-    """Wan 2.1 T2V-1.3B: 1.419 B parameters."""
-    return TransformerConfig(
-        width=1536, layers=30, heads=12, ffn_width=8960, channels=16, text_width=4096, pose_width=0, mouth_width=0
-    )

@@ -17,7 +17,7 @@ from typing import Any
 from kinora.core.errors import WeightsError
 
 __all__ = [
-    "FORMAT", "MANIFEST_NAME", "Manifest", "StoredFile", "read_checked", "read_manifest", "read_text", "stored",
+    "FORMAT", "MANIFEST_NAME", "Manifest", "PlacedFile", "StoredFile", "read_checked", "read_manifest", "read_text", "stored",
     "weights_hash",
 ]  # fmt: skip
 
@@ -32,6 +32,18 @@ class StoredFile:
     """A file of the model's folder."""
 
     name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedFile:
+    """A file of published weights, left where it lies and as it came."""
+
+    part: str
+    """What it is a piece of: transformer, transformer_low, codec, text, tokenizer, image or lora."""
+    name: str
+    """Path from `Manifest.home`, or from the manifest's own folder where that is empty."""
     sha256: str
     bytes: int
 
@@ -61,6 +73,17 @@ class Manifest:
     """Filled in when the model is saved."""
     texts: tuple[StoredFile, ...] = ()
     """Text files beside the shards; filled in when the model is saved."""
+    family: str = ""
+    """Empty for a model of Kinora's own; "wan" for published weights, whose `files` are read in place."""
+    preset: str = ""
+    """Which published model it is (a key of `kinora.presets.wan.OPEN_MODELS`)."""
+    source: str = ""
+    """Where it was fetched from, or where it was found."""
+    licence: str = ""
+    home: str = ""
+    """Folder that the names of `files` start from; empty for the manifest's own."""
+    files: tuple[PlacedFile, ...] = ()
+    """Published weights, in the layout they came in."""
 
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1) + "\n"
@@ -77,6 +100,7 @@ class Manifest:
             stored["sizes"] = {aspect: (height, width) for aspect, (height, width) in stored["sizes"].items()}
             for kind in ("shards", "texts"):
                 stored[kind] = tuple(StoredFile(**entry) for entry in stored[kind])
+            stored["files"] = tuple(PlacedFile(**entry) for entry in stored.get("files", ()))
             return cls(**stored)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(
@@ -120,7 +144,7 @@ def weights_hash(manifest: Manifest) -> str:
     """One sha256 for all files of a model, from the hashes its manifest lists; a sampling table of the model's own
     counts too, because the same weights make other films under another one.
     """
-    listed = sorted(file.sha256 for file in (*manifest.shards, *manifest.texts))
+    listed = sorted(file.sha256 for file in (*manifest.shards, *manifest.texts, *manifest.files))
     if manifest.sampling:
         listed.append(json.dumps(manifest.sampling, sort_keys=True))
     return hashlib.sha256("\n".join(listed).encode()).hexdigest()
