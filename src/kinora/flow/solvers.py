@@ -6,26 +6,59 @@ does not change is not touched at all. Axes: B batch, C channels, T latent frame
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from kinora.core.errors import InputError
 from kinora.flow.state import LatentState
+from kinora.flow.step import Solver, Step, Velocity, advance
+from kinora.flow.unipc import UniPC
 
-__all__ = ["SOLVERS", "OnStep", "Velocity", "sample"]
-
-Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(x_BCTHW, sigma_BTHW, position_BT) -> v_BCTHW."""
+__all__ = ["SOLVERS", "AdamsBashforth", "Euler", "Heun", "OnStep", "Velocity", "sample"]
 
 OnStep = Callable[[int, int], None]
 """Told (steps done, steps in all) after each step; may raise `Cancelled`."""
 
-SOLVERS = ("euler", "heun", "ab2")
-"""Euler: first order. Heun: second order, two evaluations a step. ab2 (Adams-Bashforth): second order, one
-evaluation a step.
-"""
+
+class Euler:
+    """First order: the slope where the step begins."""
+
+    def step(self, x_BCTHW: Tensor, step: Step) -> Tensor:
+        return advance(x_BCTHW, step.change_B1THW, step.ask(x_BCTHW))
+
+
+class Heun:
+    """Second order, two evaluations a step: the mean of the slopes at both ends."""
+
+    def step(self, x_BCTHW: Tensor, step: Step) -> Tensor:
+        change_B1THW, v_BCTHW = step.change_B1THW, step.ask(x_BCTHW)
+        there_BCTHW = step.ask_next(advance(x_BCTHW, change_B1THW, v_BCTHW))
+        return advance(x_BCTHW, change_B1THW, 0.5 * (v_BCTHW + there_BCTHW))
+
+
+class AdamsBashforth:
+    """Second order, one evaluation a step: the slope at the step's middle, on the line through the last two."""
+
+    def __init__(self) -> None:
+        self._before: tuple[Tensor, Tensor] | None = None
+
+    def step(self, x_BCTHW: Tensor, step: Step) -> Tensor:
+        change_B1THW, v_BCTHW = step.change_B1THW, step.ask(x_BCTHW)
+        slope_BCTHW = v_BCTHW
+        if self._before is not None:
+            extrapolated_BCTHW = _extrapolated(v_BCTHW, change_B1THW, *self._before)
+            slope_BCTHW = torch.where(step.whole_B1THW, extrapolated_BCTHW, v_BCTHW)
+        self._before = v_BCTHW, change_B1THW
+        return advance(x_BCTHW, change_B1THW, slope_BCTHW)
+
+
+SOLVERS: Mapping[str, Callable[[], Solver]] = MappingProxyType(
+    {"euler": Euler, "heun": Heun, "ab2": AdamsBashforth, "unipc": UniPC}
+)
+"""By name; each makes a solver for one film."""
 
 
 @torch.no_grad()
@@ -36,40 +69,25 @@ def sample(
     solver: str = "euler",
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """The latents (B, C, T, H, W) that `state` becomes when the schedule has reached its end."""
+    """The latents (B, C, T, H, W) that `state` becomes when the schedule has reached its end.
+
+    The first of `sigmas` is what unmixed noise counts as: 1, or a little less in Wan's own schedules. To begin further
+    down give cells a cap, not the schedule another beginning.
+    """
     if solver not in SOLVERS:
         raise InputError(f"There is no solver {solver!r}; choose one of {', '.join(SOLVERS)}.")
-    levels = [float(sigma) for sigma in sigmas]
-    x_BCTHW = state.at(levels[0])
-    before: tuple[Tensor, Tensor] | None = None
+    walker = SOLVERS[solver]()
+    levels = tuple(float(sigma) for sigma in sigmas)
+    x_BCTHW = state.latent_BCTHW
     for i in range(len(levels) - 1):
-        now_BTHW, next_BTHW = state.sigma_at(levels[i]), state.sigma_at(levels[i + 1])
-        step_B1THW = (next_BTHW - now_BTHW)[:, None]
-        v_BCTHW = velocity(x_BCTHW, now_BTHW, state.position_BT)
-        slope_BCTHW = v_BCTHW
-        if solver == "heun":
-            there_BCTHW = velocity(_advance(x_BCTHW, step_B1THW, v_BCTHW), next_BTHW, state.position_BT)
-            slope_BCTHW = 0.5 * (v_BCTHW + there_BCTHW)
-        elif solver == "ab2" and before is not None:
-            # A cell whose cap lies inside the last step came in late: it has no whole step to extrapolate from.
-            whole_B1THW = (state.cap_BTHW >= levels[i - 1])[:, None]
-            slope_BCTHW = torch.where(whole_B1THW, _extrapolated(v_BCTHW, step_B1THW, *before), v_BCTHW)
-        x_BCTHW = _advance(x_BCTHW, step_B1THW, slope_BCTHW)
-        before = v_BCTHW, step_B1THW
+        x_BCTHW = walker.step(x_BCTHW, Step(velocity=velocity, state=state, levels=levels, index=i))
         if on_step is not None:
             on_step(i + 1, len(levels) - 1)
     return x_BCTHW
 
 
-def _advance(x_BCTHW: Tensor, step_B1THW: Tensor, slope_BCTHW: Tensor) -> Tensor:
-    """One straight step; cells whose level stays are returned bit for bit."""
-    return torch.where(step_B1THW == 0, x_BCTHW, x_BCTHW + step_B1THW * slope_BCTHW)
-
-
-def _extrapolated(v_BCTHW: Tensor, step_B1THW: Tensor, last_v_BCTHW: Tensor, last_step_B1THW: Tensor) -> Tensor:
-    """The slope at the middle of this step, on the line through the last two: v + r / 2 (v - v_last), r = step /
-    last step.
-    """
-    moved_B1THW = last_step_B1THW != 0
-    ratio_B1THW = torch.where(moved_B1THW, step_B1THW / torch.where(moved_B1THW, last_step_B1THW, 1.0), 0.0)
+def _extrapolated(v_BCTHW: Tensor, change_B1THW: Tensor, last_v_BCTHW: Tensor, last_change_B1THW: Tensor) -> Tensor:
+    """v + r / 2 (v - v_last), r = this step's length over the last one's."""
+    moved_B1THW = last_change_B1THW != 0
+    ratio_B1THW = torch.where(moved_B1THW, change_B1THW / torch.where(moved_B1THW, last_change_B1THW, 1.0), 0.0)
     return v_BCTHW + 0.5 * ratio_B1THW * (v_BCTHW - last_v_BCTHW)
