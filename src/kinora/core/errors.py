@@ -7,6 +7,7 @@
     │   └── OutputError                  where a file should go: exists, unwritable, no room
     ├── WeightsError                     a model on disk is missing, damaged or of another version
     ├── MediaError                       a film or picture cannot be read or written
+    ├── MemoryShortage                   no way of placing a model leaves room for the film
     └── Cancelled                        the user asked to stop; the command line exits with 130
 
 A message names the value, the rule it broke and the remedy.
@@ -19,6 +20,7 @@ __all__ = [
     "InputError",
     "KinoraError",
     "MediaError",
+    "MemoryShortage",
     "OutputError",
     "PromptError",
     "ShapeError",
@@ -52,6 +54,10 @@ class WeightsError(KinoraError):
 
 class MediaError(KinoraError):
     """A film or picture cannot be read or written."""
+
+
+class MemoryShortage(KinoraError):
+    """There is less memory than the film needs, however the model is placed."""
 
 
 class Cancelled(KinoraError):

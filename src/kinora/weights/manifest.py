@@ -17,8 +17,8 @@ from typing import Any
 from kinora.core.errors import WeightsError
 
 __all__ = [
-    "FORMAT", "MANIFEST_NAME", "Manifest", "PlacedFile", "StoredFile", "read_checked", "read_manifest", "read_text", "stored",
-    "weights_hash",
+    "FORMAT", "MANIFEST_NAME", "Manifest", "PlacedFile", "StoredFile", "read_checked", "read_manifest", "read_text",
+    "stored", "weights_hash",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -41,7 +41,7 @@ class PlacedFile:
     """A file of published weights, left where it lies and as it came."""
 
     part: str
-    """What it is a piece of: transformer, transformer_low, codec, text, tokenizer, image or lora."""
+    """What it is a piece of: transformer, transformer_low, codec, text, tokenizer, image, lora or lora_low."""
     name: str
     """Path from `Manifest.home`, or from the manifest's own folder where that is empty."""
     sha256: str
@@ -144,7 +144,8 @@ def weights_hash(manifest: Manifest) -> str:
     """One sha256 for all files of a model, from the hashes its manifest lists; a sampling table of the model's own
     counts too, because the same weights make other films under another one.
     """
-    listed = sorted(file.sha256 for file in (*manifest.shards, *manifest.texts, *manifest.files))
+    own, placed = (*manifest.shards, *manifest.texts), manifest.files
+    listed = sorted([*(file.sha256 for file in own), *(file.sha256 for file in placed)])
     if manifest.sampling:
         listed.append(json.dumps(manifest.sampling, sort_keys=True))
     return hashlib.sha256("\n".join(listed).encode()).hexdigest()
