@@ -2,12 +2,15 @@
 
 import math
 
+import pytest
 import torch
 from torch.nn import functional
 
-from kinora.nn.attention import attend
-from kinora.nn.norms import RMSNorm, layer_norm
-from kinora.nn.rotary import _turn_real, axis_widths, rotary_table, rotate
+from kinora.nn.activations import PIECE, TanhGelu
+from kinora.nn.attention import attend, attend_in_pieces
+from kinora.nn.norms import RMSNorm, layer_norm, modulated_norm
+from kinora.nn.reuse import may_reuse
+from kinora.nn.rotary import _turn_real, axis_widths, rotary_table, rotate, rotate_in_place
 
 
 def test_rms_norm_divides_by_the_root_mean_square_of_the_whole_width():
@@ -114,3 +117,100 @@ def test_masked_keys_have_no_say_and_a_mask_of_nothing_is_survived():
     got = attend(query, key, value, mask)
     assert torch.allclose(got[:1], attend(query[:1], key[:1, :2], value[:1, :2]), atol=1e-6)
     assert torch.isfinite(got).all()
+
+
+def test_a_key_with_a_bias_stands_for_as_many_as_its_exponential():
+    torch.manual_seed(5)
+    query, key, value = torch.randn(2, 5, 3, 8), torch.randn(2, 4, 3, 8), torch.randn(2, 4, 3, 8)
+    many = [torch.cat([x, x[:, -1:].expand(-1, 6, -1, -1)], dim=1) for x in (key, value)]
+    bias = torch.tensor([[0.0, 0.0, 0.0, math.log(7)], [0.0, -math.inf, 0.0, math.log(7)]])
+    got = attend(query, key, value, bias_BM=bias)
+    assert torch.allclose(got[:1], attend(query, *many)[:1], atol=1e-6)
+    rest = [x[1:, [0, 2, *range(3, 10)]] for x in many]
+    assert torch.allclose(got[1:], attend(query[1:], *rest), atol=1e-6)
+
+
+def test_one_batch_of_queries_may_meet_several_of_keys():
+    torch.manual_seed(6)
+    query, key, value = torch.randn(1, 5, 2, 8), torch.randn(3, 4, 2, 8), torch.randn(3, 4, 2, 8)
+    assert torch.allclose(attend(query, key, value), attend(query.expand(3, -1, -1, -1), key, value), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("biased", [False, True])
+def test_attention_in_pieces_is_attention(dtype, biased):
+    """700 queries are three pieces, the last one shorter."""
+    torch.manual_seed(7)
+    query, key, value = torch.randn(1, 700, 2, 16), torch.randn(2, 9, 2, 16), torch.randn(2, 9, 2, 16)
+    bias = torch.randn(2, 9) if biased else None
+    wanted = attend(query, key, value, bias_BM=bias)
+    query_BANK, key_BAMK, value_BAMK = (x.to(dtype).transpose(1, 2) for x in (query, key, value))
+    got = attend_in_pieces(query_BANK.expand(2, -1, -1, -1), key_BAMK, value_BAMK, bias)
+    assert got.dtype == dtype
+    assert torch.allclose(got.flatten(2).float(), wanted, atol=1e-6 if dtype == torch.float32 else 0.03)
+
+
+def test_pieces_are_taken_for_many_bfloat16_keys_where_the_cpu_has_them(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr("kinora.nn.attention.attend_in_pieces", lambda q, *_: taken.append(1) or q.transpose(1, 2))
+    query = torch.zeros(1, 2, 1, 2, dtype=torch.bfloat16)
+    many, few = torch.zeros(1, 400, 1, 2, dtype=torch.bfloat16), torch.zeros(1, 40, 1, 2, dtype=torch.bfloat16)
+    attend(query, many, many)
+    assert not taken  # learning goes torch's way
+    with torch.no_grad():
+        attend(query, few, few)
+        attend(query.float(), many.float(), many.float())
+        assert not taken
+        attend(query, many, many)
+    assert taken
+
+
+def test_modulation_by_one_row_or_many_is_the_same():
+    torch.manual_seed(8)
+    x, scale, shift = torch.randn(2, 3, 4, 8), torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
+    wanted = layer_norm(x) * (1 + scale) + shift
+    assert torch.allclose(modulated_norm(x, scale, shift), wanted, atol=1e-6)
+    many = (row.expand(2, 3, 1, 8).contiguous() for row in (scale, shift))
+    assert torch.allclose(modulated_norm(x, *many), wanted, atol=1e-6)
+    half = modulated_norm(x.bfloat16(), scale, shift)
+    assert half.dtype == torch.bfloat16
+    assert torch.allclose(half.float(), wanted, atol=0.1)
+
+
+def test_gelu_is_torchs_and_takes_the_place_of_its_input_only_where_nothing_is_learnt():
+    torch.manual_seed(9)
+    x = torch.randn(3, PIECE // 2) * 4
+    wanted = functional.gelu(x.double(), approximate="tanh").float()
+    learnt = TanhGelu()(x)
+    assert torch.allclose(learnt, wanted, atol=2e-6)
+    kept = x.clone()
+    with torch.no_grad():
+        got = TanhGelu()(x)
+    assert torch.allclose(got, wanted, atol=2e-6)
+    assert got.data_ptr() == x.data_ptr() != learnt.data_ptr()
+    assert not torch.equal(kept, x)
+
+
+def test_gelu_of_huge_numbers_is_a_number():
+    with torch.no_grad():
+        assert TanhGelu()(torch.tensor([-1e6, -30.0, 0.0, 30.0, 1e6])).tolist() == [0.0, 0.0, 0.0, 30.0, 1e6]
+
+
+def test_memory_is_reused_only_where_nothing_is_learnt_and_nothing_else_needed():
+    x = torch.zeros(2, 4)
+    assert not may_reuse(x)
+    with torch.inference_mode():
+        assert may_reuse(x)
+        assert not may_reuse(x.bfloat16())
+        assert not may_reuse(x[:, :2])
+
+
+def test_turning_in_place_turns_and_stretches():
+    torch.manual_seed(10)
+    rotary = rotary_table(torch.randn(2, 3) * 5, 2, 2, 16)
+    x, factor = torch.randn(2, 12, 2, 16), torch.rand(2, 12, 1, 1)
+    wanted = rotate(x * factor, rotary)
+    got = rotate_in_place(x, factor, rotary)
+    assert torch.allclose(got, wanted, atol=1e-6)
+    assert got.data_ptr() == x.data_ptr()

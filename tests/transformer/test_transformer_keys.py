@@ -2,7 +2,7 @@
 
 import pytest
 
-from kinora.transformer.keys import COMFY_PREFIX, from_diffusers, to_diffusers, wan_keys, wan_names
+from kinora.transformer.keys import PREFIXES, from_diffusers, rename, to_diffusers, wan_keys, wan_names
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,40 @@ def test_wan_2_1_text_to_video_1_3b_has_825_tensors():
     assert len(wan_names(layers=30)) == 825
 
 
-def test_any_naming_is_understood():
-    plain = {name: i for i, name in enumerate(wan_names(layers=2))}
-    assert wan_keys(plain) == plain
-    assert wan_keys({COMFY_PREFIX + name: value for name, value in plain.items()}) == plain
-    assert wan_keys({to_diffusers(name): value for name, value in plain.items()}) == plain
+def names(kind):
+    return wan_names(2, image=kind != "text", positions=kind == "positions")
+
+
+@pytest.mark.parametrize("kind", ["text", "image", "positions"])
+@pytest.mark.parametrize("prefix", ["", *PREFIXES])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_any_naming_is_understood(kind, prefix, foreign):
+    stored = {prefix + (to_diffusers(name) if foreign else name): name for name in names(kind)}
+    renamed = rename(stored)
+    assert {name: renamed(name) for name in stored} == stored
+    assert wan_keys(stored) == {name: name for name in names(kind)}
+
+
+def test_image_models_have_the_tensors_they_are_published_with():
+    """Wan 2.1 image to video: 5 for each of 40 blocks and 8 more than text to video, and 1 more with positions."""
+    assert len(wan_names(40, image=True)) - len(wan_names(40)) == 5 * 40 + 8
+    assert len(wan_names(40, image=True, positions=True)) - len(wan_names(40, image=True)) == 1
+
+
+def test_other_models_in_the_same_file_are_left_out():
+    stored = [f"model.diffusion_model.{name}" for name in names("text")]
+    renamed = rename([*stored, "first_stage_model.decoder.conv1.weight", "cond_stage_model.norm.weight"])
+    assert renamed("first_stage_model.decoder.conv1.weight") is None
+    assert renamed("model.diffusion_model.head.head.bias") == "head.head.bias"
+
+
+def test_a_norm_that_nothing_uses_is_left_out_of_diffusers_models_only():
+    foreign = [to_diffusers(name) for name in names("image")]
+    assert rename(foreign)("blocks.1.attn2.norm_added_q.weight") is None
+    assert rename(foreign)("blocks.1.attn2.norm_added_k.weight") == "blocks.1.cross_attn.norm_k_img.weight"
+    assert rename(names("image"))("blocks.1.attn2.norm_added_q.weight") == "blocks.1.attn2.norm_added_q.weight"
+
+
+def test_unknown_names_come_back_for_the_loader_to_list():
+    assert rename(names("text"))("vace_blocks.0.before_proj.weight") == "vace_blocks.0.before_proj.weight"
+    assert rename(["some.other.thing"])("some.other.thing") == "some.other.thing"

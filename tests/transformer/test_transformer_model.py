@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from kinora.core.errors import InputError, ShapeError
-from kinora.transformer.blocks import PatchEmbedding, patchify, unpatchify
 from kinora.presets.wan import OPEN_MODELS
 from kinora.transformer.config import TransformerConfig
+from kinora.transformer.embeddings import PatchEmbedding, patchify, unpatchify
 from kinora.transformer.keys import wan_names
 from kinora.transformer.model import Conditions, Transformer
 
@@ -153,7 +153,7 @@ def test_time_features_are_wans():
     model(noisy(), level(0.25), POSITION, Conditions(text_BLD=text()))
     features = torch.tensor([250.0, 2.5, 250.0, 2.5], dtype=torch.float64)
     features = torch.cat([features[:2].cos(), features[2:].sin()]).float()
-    assert torch.allclose(seen[0][0, 0, 0, :4], torch.nn.functional.silu(features), atol=1e-5)
+    assert torch.allclose(seen[0][0, :4], torch.nn.functional.silu(features), atol=1e-5)
 
 
 def test_frames_are_told_apart_by_position_alone(model):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["Rotary", "axis_widths", "rotary_table", "rotate"]
+__all__ = ["Rotary", "axis_widths", "rotary_table", "rotate", "rotate_in_place"]
 
 Rotary = tuple[Tensor, Tensor]
 """Cosines and sines, each float32 of shape (B, N, 1, K / 2)."""
@@ -36,19 +36,16 @@ def rotary_table(position_BT: Tensor, height: int, width: int, head_width: int, 
     device = position_BT.device
     batch, frames = position_BT.shape
     grid = (batch, frames, height, width)
-    time_BTK = _angles(position_BT, time, theta)
-    down_HK = _angles(torch.arange(height, device=device), down, theta)
-    across_WK = _angles(torch.arange(width, device=device), across, theta)
-    angle_BTHWK = torch.cat(
-        [
-            time_BTK[:, :, None, None].expand(*grid, -1),
-            down_HK[None, None, :, None].expand(*grid, -1),
-            across_WK[None, None, None].expand(*grid, -1),
-        ],
-        dim=-1,
+    # Few angles are asked for their cosines, and many tokens given them.
+    axes = (
+        _angles(position_BT, time, theta)[:, :, None, None],
+        _angles(torch.arange(height, device=device), down, theta)[None, None, :, None],
+        _angles(torch.arange(width, device=device), across, theta)[None, None, None],
     )
-    angle_BN1K = angle_BTHWK.reshape(batch, frames * height * width, 1, -1)
-    return angle_BN1K.cos().float(), angle_BN1K.sin().float()
+    cos_BTHWK, sin_BTHWK = (
+        torch.cat([turn(angle).float().expand(*grid, -1) for angle in axes], dim=-1) for turn in (torch.cos, torch.sin)
+    )
+    return cos_BTHWK.reshape(batch, -1, 1, cos_BTHWK.shape[-1]), sin_BTHWK.reshape(batch, -1, 1, sin_BTHWK.shape[-1])
 
 
 def rotate(x_BNAK: Tensor, rotary: Rotary) -> Tensor:
@@ -58,6 +55,13 @@ def rotate(x_BNAK: Tensor, rotary: Rotary) -> Tensor:
     eager_cpu = x_BNAK.device.type == "cpu" and not torch.compiler.is_compiling()
     turned_BNAK2 = (_turn_complex if eager_cpu else _turn_real)(pairs_BNAK2, *rotary)
     return turned_BNAK2.flatten(-2).to(x_BNAK.dtype)
+
+
+def rotate_in_place(x_BNAK: Tensor, factor_BN11: Tensor, rotary: Rotary) -> Tensor:
+    """The same of `factor * x` in the memory of `x_BNAK`: a turn and a stretch of a whole token are one product."""
+    pairs_BNAK = torch.view_as_complex(x_BNAK.unflatten(-1, (-1, 2)))
+    pairs_BNAK.mul_(torch.complex(rotary[0] * factor_BN11, rotary[1] * factor_BN11))
+    return x_BNAK
 
 
 def _turn_complex(pairs_BNAK2: Tensor, cos_BN1K: Tensor, sin_BN1K: Tensor) -> Tensor:

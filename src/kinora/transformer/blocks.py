@@ -1,75 +1,33 @@
-"""The pieces of the spatio-temporal transformer, in Wan's layout and under Wan's parameter names.
+"""The blocks of the spatio-temporal transformer, in Wan's layout and under Wan's parameter names.
 
-Axes: B batch, T latent frames, S tokens of one latent frame, N = T S tokens, M = S or 1, L text positions, D width, A
-heads, K head width. A modulation has M = 1 when all tokens of a frame share it; nothing else knows the difference.
+Axes: B batch, T latent frames, S tokens of one latent frame, N = T S tokens, U different rows of modulation, L text
+positions or image tokens, D width, A heads, K head width.
+A modulation is a few rows (U, 6, D) and the number of each token's row: (B, T, S), (B, T, 1) where the tokens of a
+frame share one, (1, 1, 1) where all do. One kind of row is looked up at a time, where it is used.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from kinora.nn.activations import TanhGelu
 from kinora.nn.attention import attend
-from kinora.nn.norms import RMSNorm, layer_norm
-from kinora.nn.rotary import Rotary, rotate
+from kinora.nn.norms import RMSNorm, layer_norm, modulated_norm
+from kinora.nn.reuse import may_reuse
+from kinora.nn.rotary import Rotary, rotate, rotate_in_place
+from kinora.transformer.conditions import Context, Text
+from kinora.transformer.embeddings import linear32
 
-__all__ = ["Block", "FrameCondition", "Head", "PatchEmbedding", "patchify", "unpatchify"]
+__all__ = ["Block", "Head"]
 
-
-def patchify(grid_BCTHW: Tensor, patch: int) -> Tensor:
-    """Cut each frame into patches: (B, T, S, C * patch * patch), channels first inside a patch as in a convolution's
-    weight.
-    """
-    batch, channels, frames, height, width = grid_BCTHW.shape
-    cut_BCThpwq = grid_BCTHW.reshape(batch, channels, frames, height // patch, patch, width // patch, patch)
-    return cut_BCThpwq.permute(0, 2, 3, 5, 1, 4, 6).reshape(batch, frames, -1, channels * patch * patch)
+PIECE = 256
+"""Tokens that go through the feed-forward network together on each core, where they do not go all at once."""
 
 
-def unpatchify(patches_BTSP: Tensor, height: int, width: int, patch: int) -> Tensor:
-    """Lay patches side by side again: (B, C, T, height, width). Channels come last inside a patch (Wan's head)."""
-    batch, frames = patches_BTSP.shape[:2]
-    cut_BThwpqC = patches_BTSP.reshape(batch, frames, height // patch, width // patch, patch, patch, -1)
-    return cut_BThwpqC.permute(0, 6, 1, 2, 4, 3, 5).reshape(batch, -1, frames, height, width)
-
-
-class PatchEmbedding(nn.Conv3d):
-    """A convolution whose kernel is its stride, computed as one matrix product."""
-
-    def __init__(self, channels: int, width: int, patch: int, *, bias: bool = True) -> None:
-        size = (1, patch, patch)
-        super().__init__(channels, width, kernel_size=size, stride=size, bias=bias)
-        self.patch = patch
-
-    def forward(self, grid_BCTHW: Tensor) -> Tensor:
-        """Tokens (B, T, S, D)."""
-        return nn.functional.linear(patchify(grid_BCTHW, self.patch), self.weight.flatten(1), self.bias)
-
-
-class FrameCondition(nn.Module):
-    """What is known of a latent frame beyond its noise level, added to the time embedding. Starts at zero.
-
-    The pose has no bias: an all-zero row (no camera has one) means that the pose is not given. The mouth has one,
-    because a closed mouth is all zero too; where no face is, the face mask takes it away.
-    """
-
-    def __init__(self, width: int, pose_width: int, mouth_width: int) -> None:
-        super().__init__()
-        self.pose = nn.Linear(pose_width, width, bias=False) if pose_width else None
-        self.mouth = nn.Linear(mouth_width, width) if mouth_width else None
-
-    def forward(
-        self, embedding_BTMD: Tensor, pose_BTP: Tensor | None, mouth_BTQ: Tensor | None, face_BTS: Tensor | None
-    ) -> Tensor:
-        """Embeddings (B, T, M, D); a mouth without a face anywhere leaves them one for each frame."""
-        if self.pose is not None and pose_BTP is not None:
-            embedding_BTMD = embedding_BTMD + self.pose(pose_BTP)[:, :, None]
-        if self.mouth is not None and mouth_BTQ is not None and face_BTS is not None:
-            embedding_BTMD = embedding_BTMD + self.mouth(mouth_BTQ)[:, :, None] * face_BTS[..., None]
-        return embedding_BTMD
-
-
-class Attention(nn.Module):
-    """Queries, keys and values with RMS norms over the full width; `context` defaults to the tokens themselves."""
+class SelfAttention(nn.Module):
+    """Queries, keys and values with RMS norms over the full width."""
 
     def __init__(self, width: int, heads: int, eps: float) -> None:
         super().__init__()
@@ -81,18 +39,83 @@ class Attention(nn.Module):
         self.norm_q = RMSNorm(width, eps)
         self.norm_k = RMSNorm(width, eps)
 
-    def forward(self, x_BND: Tensor, *, context_BLD: Tensor | None = None, rotary: Rotary | None = None) -> Tensor:
-        source_BMD = x_BND if context_BLD is None else context_BLD
+    def forward(self, x_BND: Tensor, rotary: Rotary) -> Tensor:
+        query_BNAK = self._turned(self.q(x_BND), self.norm_q, rotary)
+        key_BNAK = self._turned(self.k(x_BND), self.norm_k, rotary)
+        value_BNAK = self.v(x_BND).unflatten(-1, (self.heads, -1))
+        mixed_BND: Tensor = self.o(attend(query_BNAK, key_BNAK, value_BNAK))
+        return mixed_BND
+
+    def _turned(self, x_BND: Tensor, norm: RMSNorm, rotary: Rotary) -> Tensor:
+        """Normed and turned by position, (B, N, A, K)."""
+        if not may_reuse(x_BND):
+            return rotate(norm(x_BND).unflatten(-1, (self.heads, -1)), rotary)
+        factor_BN11 = norm.factor(x_BND)[..., None]
+        return rotate_in_place(x_BND.mul_(norm.weight).unflatten(-1, (self.heads, -1)), factor_BN11, rotary)
+
+
+class CrossAttention(nn.Module):
+    """Attention to the text, and beside it to image tokens where the model takes any; both results are added."""
+
+    def __init__(self, width: int, heads: int, eps: float, *, image: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width)
+        self.k = nn.Linear(width, width)
+        self.v = nn.Linear(width, width)
+        self.o = nn.Linear(width, width)
+        self.norm_q = RMSNorm(width, eps)
+        self.norm_k = RMSNorm(width, eps)
+        self.k_img = nn.Linear(width, width) if image else None
+        self.v_img = nn.Linear(width, width) if image else None
+        self.norm_k_img = RMSNorm(width, eps) if image else None
+
+    def context(self, text: Text, image_BLD: Tensor | None) -> Context:
+        """Keys and values of the text, embedded to the transformer's width, and of the image tokens."""
+        text_BLD, bias_BL, spoken_B = text
+        silence_B1D = spoken_R = None
+        if image_BLD is None and not all(spoken_B):
+            silence_B1D = self.o(self.v(text_BLD[:, -1:]))
+            if not any(spoken_B):
+                return Context(None, None, silence_B1D=silence_B1D)
+            spoken_R = torch.tensor(spoken_B, device=text_BLD.device).nonzero().flatten()
+            text_BLD, bias_BL = text_BLD[spoken_R], None if bias_BL is None else bias_BL[spoken_R]
+        context = Context(
+            key_RLAK=self.norm_k(self.k(text_BLD)).unflatten(-1, (self.heads, -1)),
+            value_RLAK=self.v(text_BLD).unflatten(-1, (self.heads, -1)),
+            bias_RL=bias_BL,
+            silence_B1D=silence_B1D,
+            spoken_R=spoken_R,
+        )
+        if image_BLD is None or self.k_img is None or self.v_img is None or self.norm_k_img is None:
+            return context
+        return context._replace(
+            image_key_BLAK=self.norm_k_img(self.k_img(image_BLD)).unflatten(-1, (self.heads, -1)),
+            image_value_BLAK=self.v_img(image_BLD).unflatten(-1, (self.heads, -1)),
+        )
+
+    def forward(self, x_BND: Tensor, context: Context) -> Tensor:
+        """What the tokens take from the text; a single clip may meet several texts."""
+        if context.silence_B1D is None or context.spoken_R is None:
+            return self._attended(x_BND, context)
+        taken_BND = context.silence_B1D.repeat(1, x_BND.shape[1], 1)
+        spoken_RND = x_BND if len(x_BND) == 1 else x_BND[context.spoken_R]
+        taken_BND[context.spoken_R] = self._attended(spoken_RND, context).to(taken_BND.dtype)
+        return taken_BND
+
+    def _attended(self, x_BND: Tensor, context: Context) -> Tensor:
+        assert context.key_RLAK is not None
+        assert context.value_RLAK is not None
         query_BNAK = self.norm_q(self.q(x_BND)).unflatten(-1, (self.heads, -1))
-        key_BMAK = self.norm_k(self.k(source_BMD)).unflatten(-1, (self.heads, -1))
-        value_BMAK = self.v(source_BMD).unflatten(-1, (self.heads, -1))
-        if rotary is not None:
-            query_BNAK, key_BMAK = rotate(query_BNAK, rotary), rotate(key_BMAK, rotary)
-        return self.o(attend(query_BNAK, key_BMAK, value_BMAK))
+        mixed_BND = attend(query_BNAK, context.key_RLAK, context.value_RLAK, bias_BM=context.bias_RL)
+        if context.image_key_BLAK is not None and context.image_value_BLAK is not None:
+            mixed_BND = mixed_BND + attend(query_BNAK, context.image_key_BLAK, context.image_value_BLAK)
+        attended_BND: Tensor = self.o(mixed_BND)
+        return attended_BND
 
 
 class AffineNorm(nn.Module):
-    """Layer norm with weight and bias, in float32."""
+    """Layer norm with weight and bias, computed in float32, returned in the type of `x`."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -101,7 +124,24 @@ class AffineNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x_BND: Tensor) -> Tensor:
-        return layer_norm(x_BND, self.weight, self.bias, self.eps)
+        if self.weight.dtype == x_BND.dtype:  # torch's own computes in float32 inside, without a copy of its own
+            return functional.layer_norm(x_BND, self.weight.shape, self.weight, self.bias, self.eps).to(x_BND.dtype)
+        return layer_norm(x_BND, self.weight, self.bias, self.eps).to(x_BND.dtype)
+
+
+class FeedForward(nn.Sequential):
+    """Two linear layers and what stands between them; on CPU, learning nothing, of some tokens at a time, so that the
+    wide middle stays in the cache.
+    """
+
+    def forward(self, x_BTSD: Tensor) -> Tensor:
+        if not may_reuse(x_BTSD):
+            whole_BTSD: Tensor = super().forward(x_BTSD)
+            return whole_BTSD
+        x_ND = x_BTSD.view(-1, x_BTSD.shape[-1])
+        pieces = x_ND.split(PIECE * torch.get_num_threads())
+        y_ND = torch.cat([super(FeedForward, self).forward(piece_ND) for piece_ND in pieces])
+        return y_ND.view(x_BTSD.shape)
 
 
 class Block(nn.Module):
@@ -111,25 +151,29 @@ class Block(nn.Module):
     x += gate_2 * ffn(norm(x) * (1 + scale_2) + shift_2)         (Wan2.1 `WanAttentionBlock`)
     """
 
-    def __init__(self, width: int, heads: int, ffn_width: int, eps: float) -> None:
+    def __init__(self, width: int, heads: int, ffn_width: int, eps: float, *, image: bool = False) -> None:
         super().__init__()
         self.eps = eps
-        self.modulation = nn.Parameter(torch.randn(1, 6, width) / width**0.5)
-        self.self_attn = Attention(width, heads, eps)
+        self.modulation = nn.Parameter(torch.empty(1, 6, width))
+        self.self_attn = SelfAttention(width, heads, eps)
         self.norm3 = AffineNorm(width, eps)
-        self.cross_attn = Attention(width, heads, eps)
-        self.ffn = nn.Sequential(nn.Linear(width, ffn_width), nn.GELU(approximate="tanh"), nn.Linear(ffn_width, width))
+        self.cross_attn = CrossAttention(width, heads, eps, image=image)
+        self.ffn = FeedForward(nn.Linear(width, ffn_width), TanhGelu(), nn.Linear(ffn_width, width))
 
-    def forward(self, x_BTSD: Tensor, modulation_BTM6D: Tensor, text_BLD: Tensor, rotary: Rotary) -> Tensor:
+    def forward(
+        self, x_BTSD: Tensor, modulation_U6D: Tensor, row_BTM: Tensor, rotary: Rotary, context: Context
+    ) -> Tensor:
         frames = x_BTSD.shape[1:3]
-        rows = (modulation_BTM6D + self.modulation.float()).unbind(-2)
-        shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = rows
-        y_BND = _modulate(x_BTSD, scale_1, shift_1, self.eps).flatten(1, 2)
-        x_BTSD = torch.addcmul(x_BTSD, self.self_attn(y_BND, rotary=rotary).unflatten(1, frames), gate_1)
-        x_BND = x_BTSD.flatten(1, 2)
-        x_BND = x_BND + self.cross_attn(self.norm3(x_BND), context_BLD=text_BLD)
-        x_BTSD = x_BND.unflatten(1, frames)
-        return torch.addcmul(x_BTSD, self.ffn(_modulate(x_BTSD, scale_2, shift_2, self.eps)), gate_2)
+        rows = (modulation_U6D + self.modulation.float()).unbind(-2)
+        y_BTSD = modulated_norm(x_BTSD, _at(row_BTM, rows[1]), _at(row_BTM, rows[0]), self.eps)
+        y_BTSD = self.self_attn(y_BTSD.flatten(1, 2), rotary).unflatten(1, frames)
+        x_BTSD = torch.addcmul(x_BTSD, y_BTSD, _at(row_BTM, rows[2]).to(x_BTSD.dtype))
+        if context.silence_B1D is not None and context.key_RLAK is None:
+            x_BTSD = x_BTSD + context.silence_B1D[:, None]
+        else:
+            x_BTSD = x_BTSD + self.cross_attn(self.norm3(x_BTSD).flatten(1, 2), context).unflatten(1, frames)
+        y_BTSD = self.ffn(modulated_norm(x_BTSD, _at(row_BTM, rows[4]), _at(row_BTM, rows[3]), self.eps))
+        return torch.addcmul(x_BTSD, y_BTSD, _at(row_BTM, rows[5]).to(x_BTSD.dtype))
 
 
 class Head(nn.Module):
@@ -139,14 +183,15 @@ class Head(nn.Module):
         super().__init__()
         self.eps = eps
         self.head = nn.Linear(width, patch_width)
-        self.modulation = nn.Parameter(torch.randn(1, 2, width) / width**0.5)
+        self.modulation = nn.Parameter(torch.empty(1, 2, width))
 
-    def forward(self, x_BTSD: Tensor, embedding_BTMD: Tensor) -> Tensor:
-        """Patches (B, T, S, patch_width); modulated by the time embedding itself, not its projection."""
-        shift_BTMD, scale_BTMD = (embedding_BTMD[..., None, :] + self.modulation.float()).unbind(-2)
-        patches_BTSP: Tensor = self.head(_modulate(x_BTSD, scale_BTMD, shift_BTMD, self.eps))
-        return patches_BTSP
+    def forward(self, x_BTSD: Tensor, embedding_UD: Tensor, row_BTM: Tensor) -> Tensor:
+        """Patches (B, T, S, patch_width) in float32; modulated by the time embedding itself, not its projection."""
+        shift_UD, scale_UD = (embedding_UD[:, None] + self.modulation.float()).unbind(-2)
+        y_BTSD = modulated_norm(x_BTSD.float(), _at(row_BTM, scale_UD), _at(row_BTM, shift_UD), self.eps)
+        return linear32(self.head, y_BTSD)
 
 
-def _modulate(x_BTSD: Tensor, scale_BTMD: Tensor, shift_BTMD: Tensor, eps: float) -> Tensor:
-    return torch.addcmul(shift_BTMD, layer_norm(x_BTSD, eps=eps), 1.0 + scale_BTMD)
+def _at(row_BTM: Tensor, table_UD: Tensor) -> Tensor:
+    """The rows of the table that the tokens ask for, (B, T, M, D)."""
+    return functional.embedding(row_BTM, table_UD)

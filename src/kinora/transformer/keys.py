@@ -1,17 +1,27 @@
 """Other names for the same weights.
 
-Kinora keeps Wan's own parameter names. diffusers renames them (scripts/convert_wan_to_diffusers.py) and ComfyUI puts a
-prefix before them; a checkpoint in either naming is read by renaming its keys, never by a second class.
+Kinora keeps Wan's own parameter names. diffusers renames them (scripts/convert_wan_to_diffusers.py), ComfyUI and others
+put a prefix before them; a checkpoint in any naming is read by renaming its keys, never by a second class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-__all__ = ["COMFY_PREFIX", "DIFFUSERS", "from_diffusers", "to_diffusers", "wan_keys", "wan_names"]
+__all__ = [
+    "COMFY_PREFIX", "DIFFUSERS", "PREFIXES", "from_diffusers", "rename", "to_diffusers", "wan_keys", "wan_names",
+]  # fmt: skip
 
 COMFY_PREFIX = "model.diffusion_model."
+
+PREFIXES = (COMFY_PREFIX, "diffusion_model.", "transformer.", "model.", "module.")
+"""What is found before the names of a transformer: ComfyUI's checkpoints with several models in one file, its files of
+one model, diffusers' pipelines, and what training wrappers leave behind.
+"""
+
+LANDMARK = "patch_embedding.weight"
+"""A tensor that every naming calls the same: what stands before it is the prefix."""
 
 DIFFUSERS: tuple[tuple[str, str], ...] = (
     ("time_embedding.0", "condition_embedder.time_embedder.linear_1"),
@@ -53,15 +63,40 @@ DIFFUSERS_IN_BLOCK: tuple[tuple[str, str], ...] = (
 )
 """The same inside `blocks.N.`."""
 
+UNUSED = "attn2.norm_added_q"
+"""A norm that some converted image models carry in every block, and that nothing is multiplied by."""
+
 Value = TypeVar("Value")
 
 
+def rename(names: Iterable[str]) -> Callable[[str], str | None]:
+    """The way from the naming that `names` (all those of a checkpoint) have to Wan's.
+
+    It gives None for what is no part of the transformer: another model in the same file, a tensor nothing uses. A name
+    that no table knows comes back as it is, for the loader to list.
+    """
+    known = set(names)
+    prefix = next((prefix for prefix in PREFIXES if prefix + LANDMARK in known and LANDMARK not in known), "")
+    # A LoRA has none of the names outside the blocks.
+    foreign = any(
+        name.startswith(prefix + "condition_embedder.") or ".attn1." in name or ".attn2." in name for name in known
+    )
+
+    def renamed(name: str) -> str | None:
+        if not name.startswith(prefix):
+            return None
+        name = name.removeprefix(prefix)
+        if not foreign:
+            return name
+        return None if UNUSED in name else from_diffusers(name)
+
+    return renamed
+
+
 def wan_keys(stored: Mapping[str, Value]) -> dict[str, Value]:
-    """The same values under Wan's names, whichever of the three namings `stored` has."""
-    plain = {name.removeprefix(COMFY_PREFIX): value for name, value in stored.items()}
-    if any(name.startswith("condition_embedder.") for name in plain):
-        return {from_diffusers(name): value for name, value in plain.items()}
-    return plain
+    """The same values under Wan's names, whichever naming `stored` has; without what is no part of the transformer."""
+    renamed = rename(stored)
+    return {wan: value for name, value in stored.items() if (wan := renamed(name)) is not None}
 
 
 def from_diffusers(name: str) -> str:
@@ -74,11 +109,14 @@ def to_diffusers(name: str) -> str:
     return _renamed(name, DIFFUSERS, DIFFUSERS_IN_BLOCK)
 
 
-def wan_names(layers: int) -> list[str]:
-    """Every name that Wan's text-to-video transformers give their tensors, sorted."""
+def wan_names(layers: int, *, image: bool = False, positions: bool = False) -> list[str]:
+    """Every name that Wan's transformers give their tensors, sorted: of those that take text alone, or image tokens
+    too, or image tokens that are told their places.
+    """
     linears = ["text_embedding.0", "text_embedding.2", "time_embedding.0", "time_embedding.2", "time_projection.1"]
     linears += ["patch_embedding", "head.head"]
-    plain = ["head.modulation"]
+    linears += [f"img_emb.proj.{n}" for n in (0, 1, 3, 4) if image]
+    plain = ["head.modulation"] + ["img_emb.emb_pos"] * positions
     for n in range(layers):
         block = f"blocks.{n}."
         plain.append(block + "modulation")
@@ -86,6 +124,9 @@ def wan_names(layers: int) -> list[str]:
         for attention in ("self_attn.", "cross_attn."):
             linears += [block + attention + name for name in "qkvo"]
             plain += [block + attention + name for name in ("norm_q.weight", "norm_k.weight")]
+        if image:
+            linears += [block + "cross_attn.k_img", block + "cross_attn.v_img"]
+            plain.append(block + "cross_attn.norm_k_img.weight")
     return sorted([*plain, *(f"{name}.{kind}" for name in linears for kind in ("weight", "bias"))])
 
 
