@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kinora.core.errors import PromptError
 from kinora.language.tokenizer import UNK, Tokenizer, is_chinese, normalise
 
-__all__ = ["LONGEST_PROMPT", "PromptReport", "check_prompt"]
+__all__ = ["LONGEST_PROMPT", "PromptReport", "check_prompt", "language_of"]
 
 LONGEST_PROMPT = 500
 """Characters of the longest prompt taken."""
@@ -56,15 +56,15 @@ def check_prompt(text: str, tokenizer: Tokenizer, token_limit: int = 96) -> Prom
         )
     known = (piece.text for piece in pieces if piece.id != UNK and piece.text[0].isalnum())
     return PromptReport(
-        language=_language(text),
+        language=language_of(text),
         known=tuple(dict.fromkeys(known)),
         unknown=tuple(tokenizer.unknown(text)),
         tokens=tokens,
     )
 
 
-def _language(text: str) -> str:
-    """By letters: all Chinese, no Chinese, or both."""
+def language_of(text: str) -> str:
+    """By letters, "zh", "en" or "mixed": all Chinese, no Chinese, or both."""
     letters = [c for c in normalise(text) if c.isalpha()]
     chinese = sum(map(is_chinese, letters))
     if chinese == 0:
