@@ -35,7 +35,7 @@ import numpy as np
 
 from kinora.media.chunks import ChunkedFilm
 
-path, die_at = Path(sys.argv[1]), int(sys.argv[2])
+path, die_at, pieces = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 film = ChunkedFilm(path, frame_rate=16.0)
 memory = film.resume()
 state = int(memory) if memory else 0
@@ -58,7 +58,12 @@ while state < 6:
         x = 2 * (4 * state + index)
         frames[index, 16:32, x : x + 12] = (230, 30, 30)
     state += 1
-    film.add(frames, b"%d" % state)
+    if pieces:
+        for first in range(0, 4, 4 // pieces):
+            film.add_frames(frames[first : first + 4 // pieces])
+        film.end_chunk(b"%d" % state)
+    else:
+        film.add(frames, b"%d" % state)
 film.finish()
 '''
 
@@ -135,8 +140,8 @@ def maker(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.
     script = tmp_path_factory.mktemp("maker") / "maker.py"
     script.write_text(MAKER)
 
-    def start(path: Path, die_at: int = 0) -> subprocess.Popen[str]:
-        command = [sys.executable, str(script), str(path), str(die_at)]
+    def start(path: Path, die_at: int = 0, pieces: int = 0) -> subprocess.Popen[str]:
+        command = [sys.executable, str(script), str(path), str(die_at), str(pieces)]
         source = str(Path(__file__).parents[2] / "src")
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": source})
 
@@ -152,16 +157,18 @@ def unbroken(maker: Callable[..., subprocess.Popen[str]], tmp_path_factory: pyte
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "pieces"), [(1, 0), (2, 0), (1, 1), (2, 2)])
 def test_killed_again_and_again_the_film_is_the_same(
-    tmp_path: Path, maker: Callable[..., subprocess.Popen[str]], unbroken: bytes, seed: int
+    tmp_path: Path, maker: Callable[..., subprocess.Popen[str]], unbroken: bytes, seed: int, pieces: int
 ) -> None:
-    """Every run dies at another step of its work with files, until one comes through."""
+    """Every run dies at another step of its work with files, until one comes through; chunks are added whole, handed
+    over whole, or in pieces.
+    """
     path = tmp_path / "a.mp4"
     moment = random.Random(seed)
     began, kills = [], 0
     for _ in range(20):
-        child = maker(path, moment.randint(5, 75))
+        child = maker(path, moment.randint(5, 75), pieces)
         began.append(int(child.communicate()[0] or -1))
         if child.returncode == 0 or path.exists():
             break
@@ -233,6 +240,76 @@ def test_a_damaged_folder_is_begun_anew(tmp_path: Path, name: str) -> None:
         assert film.discarded is not None
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 40])
+def test_in_pieces_the_film_has_the_same_bytes(tmp_path: Path, size: int) -> None:
+    written(tmp_path / "whole.mp4")
+    with ChunkedFilm(tmp_path / "pieces.mp4", frame_rate=16.0) as film:
+        done = 0
+        for length in LENGTHS:
+            frames_FHWC = moving(length, done)
+            for first in range(0, length, size):
+                film.add_frames(frames_FHWC[first : first + size])
+            film.end_chunk(b"")
+            done += length
+        film.finish()
+    assert (tmp_path / "pieces.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert (film.frames, film.chunks) == (sum(LENGTHS), len(LENGTHS))
+
+
+def test_a_chunk_counts_once_it_is_ended_and_written(tmp_path: Path) -> None:
+    with ChunkedFilm(tmp_path / "a.mp4", frame_rate=16.0) as film:
+        film.add_frames(moving(3))
+        film.wait()
+        assert (film.chunks, film.frames) == (0, 0)
+        film.end_chunk(b"1")
+        film.wait()
+        assert (film.chunks, film.frames) == (1, 3)
+        assert (film.folder / "000000.memory").read_bytes() == b"1"
+        film.add_frames(moving(2))
+        with pytest.raises(MediaError, match="belong to no chunk"):
+            film.finish()
+    assert sorted(path.name for path in film.folder.iterdir()) == ["000000.memory", "000000.mp4", "lock", "record.json"]
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, RuntimeError])
+def test_what_was_ended_is_kept_when_the_next_goes_wrong(tmp_path: Path, trouble: type[BaseException]) -> None:
+    with pytest.raises(trouble), ChunkedFilm(tmp_path / "a.mp4", frame_rate=16.0) as film:
+        film.add_frames(moving(9))
+        film.end_chunk(b"1")
+        film.add_frames(moving(2))
+        raise trouble
+    with ChunkedFilm(tmp_path / "a.mp4", frame_rate=16.0) as film:
+        assert film.resume() == b"1"
+        assert film.frames == 9
+
+
+def test_a_full_disk_in_the_background_is_told_by_the_calls_after_it(tmp_path: Path, full_disk: FullDisk) -> None:
+    noise_FHWC = np.random.default_rng(3).integers(0, 256, (9, 128, 128, 3), dtype=np.uint8)
+    with ChunkedFilm(tmp_path / "a.mp4", frame_rate=16.0) as film:
+        film.add(moving(3, height=128, width=128), b"1")
+        with full_disk(20_000), pytest.raises(OutputError, match=r"disk is full.*3 frames before are kept"):
+            for _ in range(9):
+                film.add_frames(noise_FHWC)
+                film.end_chunk(b"2")
+            film.wait()
+        assert film.chunks == 1
+        film.add(noise_FHWC, b"2")
+        film.finish()
+    assert read_film(tmp_path / "a.mp4").shape.frames == 12
+
+
+def test_without_finish_the_end_of_the_block_tells(tmp_path: Path, full_disk: FullDisk) -> None:
+    noise_FHWC = np.random.default_rng(3).integers(0, 256, (9, 128, 128, 3), dtype=np.uint8)
+    with (
+        full_disk(20_000),
+        pytest.raises(OutputError, match=r"disk is full.*nothing is kept"),
+        ChunkedFilm(tmp_path / "a.mp4", frame_rate=16.0) as film,
+    ):
+        film.add_frames(noise_FHWC)
+        film.end_chunk(b"1")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_resume_it_begins_anew(tmp_path: Path) -> None:
     with ChunkedFilm(tmp_path / "a.mp4", frame_rate=16.0) as film:
         film.add(moving(3), b"1")
@@ -283,6 +360,8 @@ def test_nothing_made_leaves_nothing(tmp_path: Path) -> None:
             film.add(moving(2, height=47), b"")
         with pytest.raises(MediaError, match="at least one"):
             film.add(moving(0), b"")
+        with pytest.raises(MediaError, match="at least one"):
+            film.end_chunk(b"")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,6 +9,8 @@ The folder of `film.mp4` is `.film.mp4.kinora`. In it lie
 
 A chunk counts when its .mp4 has its name; its memory is there before it. So the folder is right after a SIGKILL at
 any moment, and a film finished after any number of them has the same bytes as one made without.
+
+Chunks are encoded by a thread of their own (`kinora.media.writer`), so that the next frames can be made meanwhile.
 """
 
 from __future__ import annotations
@@ -28,11 +30,12 @@ from typing import BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from kinora.core.errors import MediaError, OutputError
+from kinora.core.errors import KinoraError, MediaError, OutputError
 from kinora.media.film import FILM_SUFFIXES
 from kinora.media.h264 import ENCODER, check_even, count_frames, encode, film_notes, join, plain, size_of
 from kinora.media.output import check_output, reason, settle, whole_file
 from kinora.media.recipe import Recipe
+from kinora.media.writer import Arriving, ChunkWriter
 
 if sys.platform != "win32":
     import fcntl
@@ -44,12 +47,14 @@ LONGEST_NAME = 200
 
 
 class ChunkedFilm:
-    """Add chunks as they come, then `finish`; memory holds one chunk at most.
+    """Add chunks as they come, then `finish`; what waits to be written stays small.
 
         with ChunkedFilm(path, frame_rate=16.0, recipe=recipe) as film:
             memory = film.resume()
-            for frames_FHWC, memory in make_from(memory, film.frames):
-                film.add(frames_FHWC, memory)
+            for pieces, memory in make_from(memory, film.frames):
+                for frames_FHWC in pieces:
+                    film.add_frames(frames_FHWC)
+                film.end_chunk(memory)
             film.finish()
 
     Without `finish` the folder stays, for the next one with the same recipe to resume.
@@ -83,6 +88,9 @@ class ChunkedFilm:
         """Why an earlier attempt's chunks were thrown away; None when there were none or they were kept."""
         self._size: tuple[int, int] | None = None
         self._lock: BinaryIO | None = None
+        self._writer = ChunkWriter(self._write)
+        self._begun = False
+        """Whether a chunk has frames that no memory has ended."""
 
     def __enter__(self) -> Self:
         return self
@@ -90,10 +98,17 @@ class ChunkedFilm:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self._writer.wait()  # what has been ended is kept, whatever went wrong behind it
+        except KinoraError:
+            if kind is None:
+                raise
+        finally:
+            self.close()
 
     def close(self) -> None:
-        """Let another process go on; the folder stays if it holds a chunk."""
+        """Let another process go on; the folder stays if it holds a chunk. Chunks not written yet are thrown away."""
+        self._writer.stop()
         if self._lock is None:
             return
         if not self.chunks:
@@ -118,34 +133,54 @@ class ChunkedFilm:
     def add(self, frames_FHWC: npt.NDArray[np.uint8], memory: bytes) -> None:
         """Write uint8 frames of even sizes as the next chunk, `memory` beside it; both are on the disk afterwards.
 
-        The first `add` without a `resume` throws an earlier attempt away. Raises `MediaError` for no frames, odd
+        The first chunk without a `resume` throws an earlier attempt away. Raises `MediaError` for no frames, odd
         sizes or other sizes than the first chunk's, `OutputError` when there is no room; then the chunks before stay.
         """
-        _, height, width, _ = frames_FHWC.shape
+        self.add_frames(frames_FHWC)
+        self.end_chunk(memory)
+        self.wait()
+
+    def add_frames(self, frames_FHWC: npt.NDArray[np.uint8]) -> None:
+        """Some frames of the next chunk, to be encoded while others are made; they must not change any more.
+
+        Raises as `add` does; what goes wrong on the disk is told by the calls after it.
+        """
+        size_HW = frames_FHWC.shape[1], frames_FHWC.shape[2]
         if not len(frames_FHWC):
             raise MediaError("A chunk needs at least one frame.")
-        if self._size is not None and self._size != (height, width):
-            raise MediaError(f"This chunk is {width} x {height}, the film {self._size[1]} x {self._size[0]}.")
-        check_even(frames_FHWC)
-        with self._worded():
-            if self._lock is None:
+        if self._size is not None and self._size != size_HW:
+            raise MediaError(f"This chunk is {size_HW[1]} x {size_HW[0]}, the film {self._size[1]} x {self._size[0]}.")
+        check_even(size_HW)
+        if self._lock is None:
+            with self._worded():
                 self._hold()
                 self._begin()
-            self._store(self._memory(self.chunks), memory)
-            with whole_file(self._chunk(self.chunks), force=True) as part:
-                encode(part, frames_FHWC, frame_rate=self.frame_rate, notes={}, name=self.path)
-            settle_folder(self.folder)
-            self.chunks += 1
-            self.frames += len(frames_FHWC)
-            self._size = (height, width)
-            if self.chunks > 1:
-                self._memory(self.chunks - 2).unlink(missing_ok=True)
+        self._size, self._begun = size_HW, True
+        with self._told():
+            self._writer.put(frames_FHWC)
+
+    def end_chunk(self, memory: bytes) -> None:
+        """The frames added since the last chunk are one, `memory` beside it; it counts as soon as both are written."""
+        if not self._begun:
+            raise MediaError("A chunk needs at least one frame.")
+        with self._told():
+            self._writer.end(memory)
+            self._begun = False
+
+    def wait(self) -> None:
+        """Have every chunk that was ended on the disk; raises what went wrong with them."""
+        with self._told():
+            self._writer.wait()
 
     def finish(self) -> None:
         """Join the chunks into the film, packets untouched, and remove the folder.
 
-        Raises `MediaError` without a chunk, `OutputError` when the film cannot be written; then the folder stays.
+        Raises `MediaError` without a chunk or with one not ended, `OutputError` when the film cannot be written; then
+        the folder stays.
         """
+        self.wait()
+        if self._begun:
+            raise MediaError(f"{self.path} has frames that belong to no chunk; end it before finishing the film.")
         if not self.chunks:
             raise MediaError(f"{self.path} has no frames yet; add a chunk before finishing it.")
         parts = [self._chunk(index) for index in range(self.chunks)]
@@ -160,6 +195,30 @@ class ChunkedFilm:
             settle_folder(self.path.parent)
             shutil.rmtree(self.folder)
             self.close()
+
+    def _write(self, frames: Arriving) -> None:
+        """One chunk, in the writer's thread."""
+        assert self._size is not None
+        with self._worded():
+            with whole_file(self._chunk(self.chunks), force=True) as part:
+                count = encode(part, frames, self._size, frame_rate=self.frame_rate, notes={}, name=self.path)
+                self._store(self._memory(self.chunks), frames.memory)
+            settle_folder(self.folder)
+            self.chunks += 1
+            self.frames += count
+            if self.chunks > 1:
+                self._memory(self.chunks - 2).unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """After trouble the chunk under way is gone too."""
+        try:
+            yield
+        except KinoraError:
+            self._begun = False
+            if not self.chunks:
+                self._size = None
+            raise
 
     def _record(self) -> str:
         """One line that two attempts share exactly when their chunks fit together."""

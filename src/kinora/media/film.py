@@ -28,8 +28,9 @@ def write_film(path: Path, clip: Clip, *, recipe: Recipe | None = None, force: b
     cannot be written, and leaves nothing half-written.
     """
     check_output(path, suffixes=FILM_SUFFIXES, force=force)
+    size_HW = (clip.shape.height, clip.shape.width)
     with whole_file(path, force=force) as part:
-        encode(part, clip.frames_FHWC, frame_rate=clip.frame_rate, notes=film_notes(recipe), name=path)
+        encode(part, clip.frames_FHWC, size_HW, frame_rate=clip.frame_rate, notes=film_notes(recipe), name=path)
 
 
 def read_film(path: Path) -> Clip:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,29 +35,34 @@ def film_notes(recipe: Recipe | None) -> dict[str, str]:
 
 def encode(
     path: Path,
-    frames_FHWC: npt.NDArray[np.uint8],
+    frames: Iterable[npt.NDArray[np.uint8]],
+    size_HW: tuple[int, int],
     *,
     frame_rate: float,
     notes: Mapping[str, str],
     name: Path,
-) -> None:
-    """Write frames of even sizes to `path` and check that all are there (H.264 high, yuv420p, BT.709, index in front).
+) -> int:
+    """Write frames (H, W, 3) of even sizes to `path` as they come, check that all are there (H.264 high, yuv420p,
+    BT.709, index in front), and return their number.
 
     Messages call the file `name`. Raises `MediaError` for odd sizes and what FFmpeg refuses, `OutputError` when frames
-    are missing, `OSError` for the file system's troubles.
+    are missing, `OSError` for the file system's troubles, and whatever `frames` raises.
     """
-    check_even(frames_FHWC)
+    check_even(size_HW)
+    count = 0
     try:
         with opened_film(path, notes) as container:
-            stream = encoder(container, frames_FHWC.shape[1:3], frame_rate)
-            for rgb_HWC in frames_FHWC:
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HWC), format="rgb24")
+            stream = encoder(container, size_HW, frame_rate)
+            for rgb_HW3 in frames:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HW3), format="rgb24")
                 frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
                 container.mux(stream.encode(frame))
+                count += 1
             container.mux(stream.encode(None))
-        check_count(path, len(frames_FHWC), name)
+        check_count(path, count, name)
     except av.FFmpegError as error:
         raise as_output_error(error, name) from error
+    return count
 
 
 def join(path: Path, parts: Sequence[Path], *, frame_rate: float, notes: Mapping[str, str], name: Path) -> None:
@@ -108,7 +113,7 @@ def opened_film(path: Path, notes: Mapping[str, str]) -> OutputContainer:
     return container
 
 
-def encoder(container: OutputContainer, size_HW: tuple[int, ...], frame_rate: float) -> VideoStream:
+def encoder(container: OutputContainer, size_HW: tuple[int, int], frame_rate: float) -> VideoStream:
     stream = container.add_stream("libx264", rate=rate_of(frame_rate))
     stream.height, stream.width = size_HW
     stream.pix_fmt = "yuv420p"
@@ -125,8 +130,8 @@ def rate_of(frame_rate: float) -> Fraction:
     return Fraction(frame_rate).limit_denominator(1001)
 
 
-def check_even(frames_FHWC: npt.NDArray[np.uint8]) -> None:
-    _, height, width, _ = frames_FHWC.shape
+def check_even(size_HW: tuple[int, int]) -> None:
+    height, width = size_HW
     if height % 2 or width % 2:
         raise MediaError(f"H.264 needs even sizes; this clip is {width} x {height}.")
 

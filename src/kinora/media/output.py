@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,9 +46,9 @@ def whole_file(path: Path, *, force: bool) -> Iterator[Path]:
     part: Path | None = None
     try:
         # A name of its own: the file's may already be as long as the system allows.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".kinora-", suffix=f".part{path.suffix}")
-        os.close(handle)
-        part = Path(name)
+        place = path.parent / f".kinora-{secrets.token_hex(8)}.part{path.suffix}"
+        os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the rights of any other new file
+        part = place
         yield part
         settle(part, path, force=force)
     except OSError as error:
@@ -62,9 +63,6 @@ def settle(part: Path, path: Path, *, force: bool) -> None:
     """Give the finished file its name, so that after a power cut either the old or the new one is there, whole."""
     if path.exists() and not force:
         raise OutputError(f"{path} appeared while the work went on; add --force to replace it.")
-    umask = os.umask(0)
-    os.umask(umask)
-    part.chmod(0o666 & ~umask)  # mkstemp makes it private; a film has the rights of any other new file
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
