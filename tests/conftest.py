@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -63,3 +66,36 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save_model(folder, tensors, manifest, texts={"vocabulary.json": tokenizer.to_json()})
     return folder
+
+
+@pytest.fixture(scope="session")
+def wan_files() -> ModuleType:
+    """tests/presets/wan_files.py: published models in miniature, with random weights."""
+    spec = importlib.util.spec_from_file_location("wan_files", Path(__file__).parent / "presets" / "wan_files.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def write_wan(wan_files: ModuleType) -> Callable[..., Path]:
+    """`write_wan(folder, name, layout="wan" | "diffusers" | "comfy", already_converted=False)`: a published model's
+    files as they are downloaded.
+    """
+    return wan_files.write_wan
+
+
+@pytest.fixture(scope="session")
+def wan_model(wan_files: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`wan_model(name, layout="diffusers")`: a folder that holds that model and its manifest, ready to be loaded."""
+    made: dict[tuple[str, str], Path] = {}
+
+    def make(name: str, layout: str = "diffusers") -> Path:
+        if (name, layout) not in made:
+            folder = tmp_path_factory.mktemp("wan") / name
+            made[name, layout] = wan_files.write_wan_model(folder, name, layout)
+        return made[name, layout]
+
+    return make

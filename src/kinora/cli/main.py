@@ -17,7 +17,20 @@ from kinora.core.errors import Cancelled, KinoraError
 
 __all__ = ["VERBS", "build_parser", "main"]
 
-VERBS = ("generate", "image", "extend", "edit", "speak", "scene", "sheet", "recipe", "doctor", "measure", "train")
+VERBS = (
+    "generate",
+    "image",
+    "extend",
+    "edit",
+    "speak",
+    "scene",
+    "sheet",
+    "recipe",
+    "doctor",
+    "models",
+    "measure",
+    "train",
+)
 """In the order of the help page; each is a module of this package. None of them may import torch when it is
 imported."""
 

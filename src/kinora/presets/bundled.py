@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from kinora.core.errors import WeightsError
 from kinora.presets.preset import Preset, Sampling
+from kinora.presets.wan import OPEN_MODELS
 
 __all__ = ["PRESETS", "preset_for", "tiny"]
 
@@ -29,17 +31,18 @@ def tiny() -> Preset:
     )
 
 
-PRESETS = {"tiny": tiny}
-"""By the name of the family a model's manifest states."""
+PRESETS: Mapping[str, Callable[[], Preset]] = MappingProxyType({"tiny": tiny})
+"""The bundled ones by name."""
 
 
 def preset_for(name: str, sampling: Mapping[str, Mapping[str, Any]] | None = None) -> Preset:
-    """The preset of a model by the name in its manifest; a model of one's own training samples as `tiny` does.
+    """The preset of a model by the name in its manifest, or of a published model; a model of one's own training samples
+    as `tiny` does.
 
     `sampling` is the manifest's own table, by quality; it goes before the preset's. Raises `WeightsError` when that is
     no such table.
     """
-    preset = PRESETS.get(name, tiny)()
+    preset = OPEN_MODELS[name].preset if name in OPEN_MODELS else PRESETS.get(name, tiny)()
     try:
         own = {quality: Sampling(**values) for quality, values in (sampling or {}).items()}
     except TypeError as error:

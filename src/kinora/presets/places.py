@@ -6,12 +6,29 @@ import os
 from pathlib import Path
 
 from kinora.core.errors import WeightsError
+from kinora.presets.wan import OPEN_MODELS
 
-__all__ = ["MANIFEST", "MODELS_VARIABLE", "find_model"]
+__all__ = ["MANIFEST", "MODELS_VARIABLE", "bundled_models", "find_model", "store_root"]
 
 MANIFEST = "manifest.json"
 MODELS_VARIABLE = "KINORA_MODELS"
 """Environment variable: a folder of model folders, looked into before the bundled models."""
+
+
+def store_root() -> Path:
+    """The folder of added and fetched models: `$KINORA_MODELS`, else among the user's data as XDG has it."""
+    own = os.environ.get(MODELS_VARIABLE)
+    if own:
+        return Path(own).expanduser().absolute()
+    data = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG rules: a relative path there is to be passed over.
+    home = Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share"
+    return home / "kinora" / "models"
+
+
+def bundled_models() -> list[Path]:
+    """Folders of the models that ship with Kinora."""
+    return sorted(path.parent for path in Path(__file__).parent.glob(f"*/{MANIFEST}"))
 
 
 def find_model(name: str) -> Path:
@@ -21,14 +38,13 @@ def find_model(name: str) -> Path:
         if (folder / MANIFEST).is_file():
             return folder
     places = " or ".join(str(folder) for folder in tried)
+    fetch = f" Fetch it: kinora models pull {name}" if name in OPEN_MODELS else ""
     raise WeightsError(
         f"There is no model {name!r}: no {MANIFEST} in {places}. Name a model's folder (with a / in it), or put it "
-        f"into the folder that ${MODELS_VARIABLE} names."
+        f"into the folder that ${MODELS_VARIABLE} names.{fetch}"
     )
 
 
 def named_places(name: str) -> list[Path]:
     """Where a bare name may lie, best first."""
-    own = os.environ.get(MODELS_VARIABLE)
-    bundled = Path(__file__).parent / name
-    return [Path(own) / name, bundled] if own else [bundled]
+    return [store_root() / name, Path(__file__).parent / name]

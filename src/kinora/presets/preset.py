@@ -42,7 +42,9 @@ class Preset:
     window: int
     """Latent frames the model was trained to see at once; longer films are made by continuation."""
     history: int
-    """Latent frames of what exists that a continuation is shown, at least."""
+    """Latent frames of what exists that a continuation is shown, at least; 0 for a model that goes on from the last
+    picture alone.
+    """
     history_cap: float
     """Highest noise level of that history: what a model made itself is never quite clean."""
     anchor_gap: int = 0
@@ -58,6 +60,8 @@ class Preset:
     levels of their own alone; references and speech must have been taught.
     """
 
+    needs: frozenset[str] = frozenset()
+    """Conditions it cannot do without, in the same words."""
     first_frame: FirstFrame = "token"
     boundary: float = 0.0
     """Noise level at and above which the first of two experts is asked, below it the second; 0 for a single one."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from kinora.core.wording import FIRST_PICTURE, LAST_PICTURE
 from kinora.presets.preset import FirstFrame, Preset, Sampling
 from kinora.transformer.config import TransformerConfig
 
@@ -22,6 +23,9 @@ NEGATIVE = (
     "杂乱的背景，三条腿，背景人很多，倒着走"
 )
 """What the family was trained to be pushed away from (`sample_neg_prompt`): its guidance is wrong with any other."""
+
+SHAKING = "镜头晃动，"
+"""A shaking camera, which Wan 2.1's image models are pushed away from too (`wan_i2v_14B.py`)."""
 
 WAN21_CODEC: Mapping[str, Any] = MappingProxyType({"kind": "wan21", "width": 96, "channels": 16})
 WAN22_CODEC: Mapping[str, Any] = MappingProxyType(
@@ -90,6 +94,7 @@ def preset(
     first_frame: FirstFrame = "none",
     window: int = 21,
     obeys: frozenset[str] = frozenset(),
+    needs: frozenset[str] = frozenset(),
     negative: str = NEGATIVE,
 ) -> Preset:
     """`pro` takes the steps its makers name, `standard` three fifths of them, `draft` two fifths."""
@@ -104,9 +109,10 @@ def preset(
             "pro": full,
         },
         window=window,
-        history=1,
+        history=0,
         history_cap=0.0,
         obeys=obeys,
+        needs=needs,
         first_frame=first_frame,
         boundary=boundary,
         negative=negative,
@@ -118,8 +124,9 @@ SMALL = transformer(1536, 30, 8960)
 LARGE = transformer(5120, 40, 13824)
 LARGE_IMAGE = transformer(5120, 40, 13824, extra=20)
 IMAGE_TOKENS = replace(LARGE_IMAGE, image_width=1280)
-FIRST = frozenset({"first picture"})
-FIRST_AND_LAST = frozenset({"first picture", "last picture"})
+FIRST = frozenset({FIRST_PICTURE})
+FIRST_AND_LAST = frozenset({FIRST_PICTURE, LAST_PICTURE})
+ONWARD = frozenset({"continuation"})
 
 _MODELS = (
     OpenModel(
@@ -142,7 +149,15 @@ _MODELS = (
         title="Wan 2.1 image to video, 14 B, 480p",
         repositories={"wan": "Wan-AI/Wan2.1-I2V-14B-480P", "diffusers": "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"},
         transformer=IMAGE_TOKENS,
-        preset=preset("wan2.1-i2v-14b-480p", steps=40, shift=3.0, first_frame="channels+clip", obeys=FIRST),
+        preset=preset(
+            "wan2.1-i2v-14b-480p",
+            steps=40,
+            shift=3.0,
+            first_frame="channels+clip",
+            obeys=FIRST | ONWARD,
+            needs=FIRST,
+            negative=SHAKING + NEGATIVE,
+        ),
         image=CLIP_VIT_H,
     ),
     OpenModel(
@@ -150,7 +165,15 @@ _MODELS = (
         title="Wan 2.1 image to video, 14 B, 720p",
         repositories={"wan": "Wan-AI/Wan2.1-I2V-14B-720P", "diffusers": "Wan-AI/Wan2.1-I2V-14B-720P-Diffusers"},
         transformer=IMAGE_TOKENS,
-        preset=preset("wan2.1-i2v-14b-720p", steps=40, shift=5.0, first_frame="channels+clip", obeys=FIRST),
+        preset=preset(
+            "wan2.1-i2v-14b-720p",
+            steps=40,
+            shift=5.0,
+            first_frame="channels+clip",
+            obeys=FIRST | ONWARD,
+            needs=FIRST,
+            negative=SHAKING + NEGATIVE,
+        ),
         image=CLIP_VIT_H,
         sizes=SIZES_720,
     ),
@@ -164,7 +187,8 @@ _MODELS = (
             shift=16.0,
             first_frame="channels+clip",
             obeys=FIRST_AND_LAST,
-            negative="镜头切换，" + NEGATIVE,
+            needs=FIRST_AND_LAST,
+            negative="镜头切换，" + SHAKING + NEGATIVE,
         ),
         image=CLIP_VIT_H,
         sizes=SIZES_720,
@@ -174,7 +198,7 @@ _MODELS = (
         title="Wan 2.2 text and image to video, 5 B, 720p",
         repositories={"wan": "Wan-AI/Wan2.2-TI2V-5B", "diffusers": "Wan-AI/Wan2.2-TI2V-5B-Diffusers"},
         transformer=transformer(3072, 30, 14336, channels=48),
-        preset=preset("wan2.2-ti2v-5b", shift=5.0, first_frame="token", window=31, obeys=FIRST),
+        preset=preset("wan2.2-ti2v-5b", shift=5.0, first_frame="token", window=31, obeys=FIRST | ONWARD),
         codec=WAN22_CODEC,
         frame_rate=24.0,
         sizes=SIZES_704,
@@ -202,7 +226,8 @@ _MODELS = (
             low_guidance=3.5,
             boundary=0.9,
             first_frame="channels",
-            obeys=FIRST,
+            obeys=FIRST | ONWARD,
+            needs=FIRST,
         ),
         sizes=SIZES_720,
     ),
