@@ -19,10 +19,10 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export KINORA_PROMPT := $(value PROMPT)
 export KINORA_FILM := $(value FILM)
 
-.PHONY: help film test clean
+.PHONY: help film test test-slow clean
 
 help:  ## say what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
 # An environment that works is kept, a half-made one is made anew.
 .venv/made.stamp:
@@ -58,6 +58,9 @@ test: .venv/dev.stamp  ## style, types, layers, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+test-slow: .venv/dev.stamp  ## the tests that take minutes or gigabytes (models at their true size)
+	$(BIN)/pytest -m slow
 
 clean:  ## remove .venv and the caches (films stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -126,3 +126,22 @@ def test_scripts_that_cannot_be_followed_are_refused(lines: list[tuple[float, st
 def test_a_record_s_script_must_be_one(script: object) -> None:
     with pytest.raises(InputError, match="script"):
         Request.from_record({"prompt": "x", "script": script})
+
+
+def test_a_size_and_a_share_of_reuse_survive_json_and_are_left_out_otherwise() -> None:
+    asked = Request(prompt="a", size=[832, 480], reuse=0.1)  # type: ignore[arg-type]
+    assert asked.size == (832, 480)
+    assert Request.from_record(json.loads(json.dumps(asked.to_record()))) == asked
+    assert {"size", "reuse"}.isdisjoint(Request(prompt="a").to_record())
+
+
+@pytest.mark.parametrize("size", [(832,), (832, 0), (832.0, 480), "832x480", (True, 480), (1, 2, 3)])
+def test_what_is_no_size_is_refused(size: object) -> None:
+    with pytest.raises(ShapeError, match="whole pixels, such as 832x480"):
+        Request(prompt="a", size=size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reuse", [-0.1, 0.51, float("nan"), "0.1", True])
+def test_a_share_of_reuse_out_of_range_is_refused(reuse: object) -> None:
+    with pytest.raises(InputError, match=r"0 to 0\.5"):
+        Request(prompt="a", reuse=reuse)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,6 @@ from kinora.core.materials import Footage, Mask, Still, Voice
 from kinora.core.request import Line
 from kinora.core.visemes import VisemeTrack
 from kinora.core.wording import plain_prompt
-from kinora.flow.solvers import Velocity
 from kinora.flow.state import LatentState
 from kinora.pipeline import Pipeline
 from kinora.pipeline.filming import Filming
@@ -309,9 +309,9 @@ def test_a_long_film_may_be_anchored_in_its_first_picture(pipeline: Pipeline, mo
     starts: list[LatentState] = []
     original = Filming._imagine
 
-    def keep(self: Filming, start: LatentState, velocity: Velocity, *, pictures: bool) -> torch.Tensor:
+    def keep(self: Filming, start: LatentState, *told: Any, pictures: bool) -> torch.Tensor:
         starts.append(start)
-        return original(self, start, velocity, pictures=pictures)
+        return original(self, start, *told, pictures=pictures)
 
     monkeypatch.setattr(Filming, "_imagine", keep)
     anchored = Pipeline(replace(pipeline.model, preset=replace(pipeline.model.preset, anchor_gap=4)))
@@ -375,9 +375,9 @@ def test_what_begins_to_show_something_else_is_not_held(pipeline: Pipeline, monk
     starts: list[LatentState] = []
     original = Filming._imagine
 
-    def keep(self: Filming, start: LatentState, velocity: Velocity, *, pictures: bool) -> torch.Tensor:
+    def keep(self: Filming, start: LatentState, *told: Any, pictures: bool) -> torch.Tensor:
         starts.append(start)
-        return original(self, start, velocity, pictures=pictures)
+        return original(self, start, *told, pictures=pictures)
 
     monkeypatch.setattr(Filming, "_imagine", keep)
     held = pipeline.model.preset.hold

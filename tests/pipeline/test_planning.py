@@ -5,14 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
+from kinora.core.clip import Clip
+from kinora.core.conditions import Continue, Keyframe
 from kinora.core.errors import InputError, ShapeError
+from kinora.core.materials import Footage, Still
+from kinora.core.plan import Plan
 from kinora.core.request import QUALITIES, Request
 from kinora.core.shapes import Compression, LatentShape, PixelShape
 from kinora.pipeline.planning import ModelFacts, plan_film, plan_image
 from kinora.presets import PRESETS, preset_for, tiny
+from kinora.presets.wan import OPEN_MODELS
 
 FACTS = ModelFacts(
     name="tiny",
@@ -23,7 +30,6 @@ FACTS = ModelFacts(
     width=320,
     layers=10,
     ffn_width=1280,
-    parameter_bytes=40_000_000,
 )
 
 
@@ -102,3 +108,71 @@ def test_planning_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# Published models
+
+WAN = replace(
+    FACTS, name="wan", sizes={"1:1": (624, 624)}, compression=Compression(time=4, space=8), width=1536, layers=30,
+    ffn_width=8960, most_pixels=1280 * 960,
+)  # fmt: skip
+FIRST, LAST = (Keyframe(still=Still.of(np.zeros((8, 8, 3), np.uint8)), at=at) for at in (0.0, None))
+
+
+def planned(name: str, **asked: Any) -> Plan:
+    return plan_film(Request(prompt="x", **asked), WAN, OPEN_MODELS[name].preset)
+
+
+def test_a_model_that_draws_any_size_is_asked_for_one() -> None:
+    pixels = planned("wan2.1-t2v-1.3b", size=(832, 480)).pixels
+    assert (pixels.width, pixels.height) == (832, 480)
+
+
+@pytest.mark.parametrize(
+    ("facts", "size", "says"),
+    [
+        (WAN, (830, 480), r"multiples of 16; 830x480 is not one. Near it is 832x480"),
+        (WAN, (1600, 1600), r"at most 1228800 pixels; 1600x1600 are 2560000"),
+        (FACTS, (64, 64), r"tiny draws pictures of 256x256, 320x192, not of 64x64"),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused(facts: ModelFacts, size: tuple[int, int], says: str) -> None:
+    with pytest.raises(ShapeError, match=says):
+        plan_film(Request(prompt="x", size=size), facts, tiny())
+
+
+def test_the_bundled_model_takes_its_own_sizes_by_number_too() -> None:
+    assert plan_film(Request(prompt="x", size=(320, 192)), FACTS, tiny()).pixels.width == 320
+
+
+@pytest.mark.parametrize(
+    ("name", "conditions", "says"),
+    [
+        ("wan2.1-t2v-1.3b", (FIRST,), r"was not made to follow a first picture; it follows prompts alone"),
+        ("wan2.2-ti2v-5b", (FIRST, LAST), r"to follow a last picture; it follows continuation, a first picture"),
+        ("wan2.1-i2v-14b-480p", (), r"makes films from a first picture only; give --image"),
+        ("wan2.1-flf2v-14b", (FIRST,), r"from a last picture only; give --end-image"),
+        ("wan2.1-flf2v-14b", (), r"give --image and --end-image"),
+    ],
+)
+def test_open_weights_obey_only_what_they_were_trained_for(name: str, conditions: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        planned(name, conditions=conditions)
+
+
+def test_what_an_image_model_needs_may_be_the_end_of_a_film() -> None:
+    old = Footage.of(Clip(frames_FHWC=np.zeros((21, 624, 624, 3), np.uint8), frame_rate=16.0))
+    plan = planned("wan2.1-i2v-14b-480p", seconds=10.0, conditions=(Continue(footage=old),))
+    assert all((segment.known, segment.anchors) == (0, 1) for segment in plan.segments)
+    assert sum(segment.new for segment in plan.segments) == plan.latent.frames
+    with pytest.raises(InputError, match="cannot make what came before"):
+        planned("wan2.1-i2v-14b-480p", conditions=(Continue(footage=old, before=True),))
+
+
+def test_a_model_that_cannot_go_on_says_how_long_its_films_are() -> None:
+    assert len(planned("wan2.1-t2v-1.3b", seconds=5.0).segments) == 1
+    with pytest.raises(InputError, match=r"at most 5.06 s"):
+        planned("wan2.1-t2v-1.3b", seconds=6.0)
+    longer = planned("wan2.2-ti2v-5b", seconds=20.0, conditions=(FIRST,))
+    assert [segment.known for segment in longer.segments] == [0] * len(longer.segments)
+    assert max(segment.new + segment.anchors for segment in longer.segments) <= 31

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from kinora.cli.main import say
 from kinora.cli.materials import file_at
 from kinora.cli.progress import ProgressBar, duration
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from kinora.core.plan import Plan
     from kinora.core.request import Request
     from kinora.pipeline import Pipeline
+    from kinora.pipeline.memory import Chunk
 
 __all__ = ["beside", "carry_out", "check_place", "make_film"]
 
@@ -54,6 +58,7 @@ def carry_out(arguments: argparse.Namespace, request: Request, path: Path) -> in
         plan = pipeline.plan(request)
         note_conversion(request, plan)
         print(plan)
+        print(pipeline.rungs(plan)[0])
     else:
         make_film(pipeline, request, path, force=arguments.force)
         print(path)
@@ -76,13 +81,45 @@ def make_film(pipeline: Pipeline, request: Request, path: Path, *, force: bool) 
         told_stop(film),
     ):
         memory = begun(film, request, plan)
-        for chunk in pipeline.stream(request, memory, on_progress=ProgressBar()):
-            film.add(chunk.frames_FHWC, chunk.memory)
+        arriving = Arriving(film)
+        for chunk in pipeline.stream(
+            request, memory, on_progress=ProgressBar(), on_note=note, on_frames=arriving.frames
+        ):
+            arriving.end(chunk)
         film.finish()
         say(
             f"{film.frames / rate:.1f} s of {pixels.width} x {pixels.height} at {rate:g} frames a second, "
             f"made in {duration(time.monotonic() - started)}, seed {request.seed}"
         )
+
+
+class Arriving:
+    """Frames written as they are drawn, while the next are."""
+
+    def __init__(self, film: ChunkedFilm) -> None:
+        self._film = film
+        self._written = 0
+        """Frames of the chunk under way that the film has."""
+
+    def frames(self, index: int, frames_FHW3: npt.NDArray[np.uint8]) -> None:
+        """Some frames of the chunk, the first of them its `index`-th. A chunk that is drawn again, because memory gave
+        out, shows the same ones.
+        """
+        new_FHW3 = frames_FHW3[max(self._written - index, 0) :]
+        if len(new_FHW3):
+            self._film.add_frames(new_FHW3)
+            self._written += len(new_FHW3)
+
+    def end(self, chunk: Chunk) -> None:
+        """The whole chunk; what has not come in pieces comes now."""
+        self.frames(0, chunk.frames_FHWC)
+        self._film.end_chunk(chunk.memory)
+        self._written = 0
+
+
+def note(sentence: str) -> None:
+    """A sentence on the way, under the progress bar."""
+    say(f"note: {sentence}")
 
 
 def begun(film: ChunkedFilm, request: Request, plan: Plan) -> bytes | None:
@@ -94,7 +131,8 @@ def begun(film: ChunkedFilm, request: Request, plan: Plan) -> bytes | None:
         say(f"going on after the {film.frames / film.frame_rate:.1f} s that are made already")
     onward = condition_of(request, Continue)
     if memory is None and onward is not None:
-        film.add(fit_frames(onward.footage.clip.frames_FHWC, plan.pixels.height, plan.pixels.width, "crop"), b"")
+        film.add_frames(fit_frames(onward.footage.clip.frames_FHWC, plan.pixels.height, plan.pixels.width, "crop"))
+        film.end_chunk(b"")
     return memory or None
 
 
@@ -104,6 +142,7 @@ def told_stop(film: ChunkedFilm) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Cancelled) as stop:
+        film.wait()
         if not film.chunks:
             raise
         made = film.frames / film.frame_rate

@@ -12,6 +12,7 @@ from kinora.cli.progress import duration
 from kinora.core.errors import InputError
 
 if TYPE_CHECKING:
+    from kinora.codec import Codec
     from kinora.measure.cases import Case
     from kinora.measure.codec import CodecFigure
     from kinora.measure.model import Subject
@@ -57,6 +58,9 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--films", type=int, default=1, metavar="N", help="long films (default: %(default)s)")
     parser.add_argument(
         "--long", type=float, default=20.0, metavar="S", help="seconds of a long film (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--world", metavar="V", help="version of the world that prompts are about (default: the one the model learnt)"
     )
     parser.add_argument("--reader", type=Path, metavar="FILE", help="a trained reader instead of the model's own")
 
@@ -119,7 +123,7 @@ def _measure_control(arguments: argparse.Namespace, parts: tuple[str, ...]) -> i
         model=arguments.model,
         weights=weights_hash(pipeline.model.manifest),
         maker=pipeline,
-        codec=pipeline.model.codec,
+        codec=own_codec(pipeline),
         judge=cache(partial(_reader, arguments)),
         folder=arguments.out,
         side=pipeline.model.manifest.sizes["1:1"][0],
@@ -148,7 +152,7 @@ def _measure_model(arguments: argparse.Namespace, pipeline: Pipeline) -> int:
     from kinora.measure.model import measure_model, write_report
 
     subject = _subject(arguments, pipeline)
-    cases: list[Case] = [] if arguments.only == "codec" else choose_cases(arguments.count)
+    cases: list[Case] = [] if arguments.only == "codec" else choose_cases(arguments.count, subject.world)
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = measure_model(subject, _reader(arguments), cases, arguments.out, on_case=_tell) if cases else []
     figures = [] if arguments.only == "clips" else _codec(arguments, pipeline)
@@ -162,8 +166,11 @@ def _measure_reader(arguments: argparse.Namespace) -> int:
     from kinora.measure.cases import choose_cases
     from kinora.measure.model import judge_alone
     from kinora.measure.score import Tally
+    from kinora.presets import find_model
+    from kinora.weights.manifest import read_manifest
 
-    results = judge_alone(_reader(arguments), choose_cases(arguments.count), arguments.out, on_case=_tell)
+    world = arguments.world or read_manifest(find_model(arguments.model)).world
+    results = judge_alone(_reader(arguments), choose_cases(arguments.count, world), arguments.out, on_case=_tell)
     tally = Tally.of((result.case.full, result.read) for result in results)
     for slot, accuracy in sorted(tally.accuracy().items()):
         print(f"{slot:18} {100 * accuracy:6.2f}%  of {tally.slots[slot][1]}")
@@ -197,6 +204,7 @@ def _subject(arguments: argparse.Namespace, pipeline: Pipeline) -> Subject:
         maker=pipeline,
         quality=arguments.quality,
         seconds=arguments.seconds,
+        world=arguments.world or pipeline.model.manifest.world,
     )
 
 
@@ -217,6 +225,17 @@ def _reader(arguments: argparse.Namespace) -> Reader:
     return reader.eval()
 
 
+def own_codec(pipeline: Pipeline) -> Codec:
+    """The codec of a model of Kinora's own; raises `InputError` for published weights, which nothing here measures."""
+    from kinora.codec import Codec
+    from kinora.core.errors import InputError
+
+    codec = pipeline.model.codec
+    if not isinstance(codec, Codec):
+        raise InputError(f"{pipeline.name} is a published model; what is measured here are models of Kinora's world.")
+    return codec
+
+
 def _codec(arguments: argparse.Namespace, pipeline: Pipeline) -> list[CodecFigure]:
     from kinora.measure.codec import measure_codec
 
@@ -227,7 +246,7 @@ def _codec(arguments: argparse.Namespace, pipeline: Pipeline) -> list[CodecFigur
             say(f"codec, {name}: {done} of {total}")
 
     count = QUICK_CODEC_COUNT if arguments.quick else 200
-    return measure_codec(pipeline.model.codec, count=count, size=height, on_clip=tell)
+    return measure_codec(own_codec(pipeline), count=count, size=height, on_clip=tell)
 
 
 def _tell(done: int, total: int, left: float | None) -> None:

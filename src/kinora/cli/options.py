@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from kinora.core.errors import InputError
 from kinora.core.request import ASPECTS, QUALITIES, SECONDS_RANGE, Line, Request
 
 __all__ = [
@@ -42,6 +43,7 @@ def add_request_options(parser: Options, *, seconds: bool) -> None:
         )
     nearest = ", or with a picture the nearest to it" if seconds else ""
     parser.add_argument("--aspect", metavar="W:H", help=f"{', '.join(ASPECTS)} (default: {ASPECTS[0]}{nearest})")
+    parser.add_argument("--size", metavar="WxH", help="another size, for a model that draws any: 832x480")
     add_making_options(parser)
 
 
@@ -52,13 +54,17 @@ def add_making_options(parser: Options) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another seed, another take (default: 0)")
     parser.add_argument("--negative", default="", metavar="TEXT", help="what not to show")
+    parser.add_argument(
+        "--reuse", type=float, default=0.0, metavar="SHARE",
+        help="leave out steps that would change less than this share: faster, not the same film (default: 0, none)",
+    )  # fmt: skip
     add_model_option(parser)
 
 
 def add_model_option(parser: Options, *, default: str | None = "tiny") -> None:
-    """Which model: the bundled one, a name in `$KINORA_MODELS`, or a folder."""
+    """Which model: the bundled one, one of the store, or a folder."""
     parser.add_argument(
-        "--model", default=default, metavar="NAME", help="tiny, a name in $KINORA_MODELS, or a model's folder"
+        "--model", default=default, metavar="NAME", help="tiny, a name that `kinora models list` shows, or a folder"
     )
 
 
@@ -103,6 +109,14 @@ def script_of(arguments: argparse.Namespace) -> tuple[Line, ...]:
     return tuple(parse_line(text) for text in arguments.then)
 
 
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height of `832x480`; raises `InputError` for another text."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InputError(f"A size is written as width x height, such as 832x480, not {text!r}.")
+    return int(width), int(height)
+
+
 def request_of(arguments: argparse.Namespace, **other: Any) -> Request:
     """The request that the options state; `other` are fields of it that no option of the verb states as they are.
 
@@ -110,6 +124,8 @@ def request_of(arguments: argparse.Namespace, **other: Any) -> Request:
     """
     options: dict[str, Any] = vars(arguments)
     told: dict[str, Any] = {
-        name: options[name] for name in ("prompt", "seconds", "quality", "seed", "negative") if name in options
+        name: options[name] for name in ("prompt", "seconds", "quality", "seed", "negative", "reuse") if name in options
     }
+    if options.get("size"):
+        told["size"] = size_of(options["size"])
     return Request(**{**told, "aspect": options.get("aspect") or ASPECTS[0], **other})

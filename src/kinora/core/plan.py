@@ -65,8 +65,6 @@ class Plan:
     """Rough time of the transformer's work, from the arithmetic it takes; the progress bar knows better as it goes."""
     draw_seconds: float
     """Rough time from latents to pixels."""
-    memory_expected: int
-    """Rough peak of memory, bytes."""
     backward: bool = False
     """Whether segments come before what exists, each earlier than the last."""
     picture_first: bool = False
@@ -96,7 +94,7 @@ class Plan:
                 f"at most {self.tokens} tokens"
             ),
             *self.conditions,
-            f"expected  about {self.seconds_expected:.0f} s and {self.memory_expected / 2**20:.0f} MiB",
+            f"expected  about {self.seconds_expected:.0f} s",
         )
         return "\n".join(lines)
 
@@ -119,7 +117,8 @@ def segments_of(
     (a film's first latent frame stands for a single picture, so a picture from before the history is encoded anew),
     which leaves `window - 1`, less the `gap` of time that the anchor is told to lie back. It is filled as far as there
     is history, and what is to be added is shared evenly: as few segments as possible, each with as much history as
-    possible. At `cuts` another prompt begins, and with it a segment.
+    possible. At `cuts` another prompt begins, and with it a segment. A `history` of 0 shows the anchor alone, which is
+    then the very last picture that exists.
     """
     places = _places(window - gap, history)
     segments: list[Segment] = []
@@ -132,7 +131,7 @@ def segments_of(
         for index in range(count):
             new = -(-(end - made) // (count - index))
             # A film's own first latent frame is no history, only an anchor.
-            known = min(places - new, made + shown if shown else made - 1)
+            known = min(places - new, made + shown if shown else made - 1) if history else 0
             segments.append(Segment(first=made, new=new, known=known, prompt=prompt, alone=False, gap=gap))
             made += new
     return tuple(segments)
@@ -155,6 +154,6 @@ def segments_before(frames: int, *, window: int, history: int, shown: int) -> tu
 
 
 def _places(window: int, history: int) -> int:
-    if not 0 < history < window - 1:
+    if not 0 <= history < window - 1:
         raise ShapeError(f"A history of {history} latent frames leaves no room in a window of {window}.")
     return window - 1

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from kinora.core.conditions import Condition
     from kinora.core.materials import Material
 
-__all__ = ["ASPECTS", "PROMPT_LIMIT", "QUALITIES", "SECONDS_RANGE", "SEED_LIMIT", "Find", "Line", "Request"]
+__all__ = [
+    "ASPECTS", "PROMPT_LIMIT", "QUALITIES", "REUSE_LIMIT", "SECONDS_RANGE", "SEED_LIMIT", "Find", "Line", "Request",
+]  # fmt: skip
 
 ASPECTS = ("1:1", "16:9", "9:16")
 """Width to height."""
@@ -28,6 +30,8 @@ SECONDS_RANGE = (0.25, 600.0)
 """Shorter is a picture (`kinora image`); longer wants a story of several shots."""
 PROMPT_LIMIT = 500
 """Characters of a prompt, as people type them."""
+REUSE_LIMIT = 0.5
+"""More would be another film."""
 SEED_LIMIT = 2**31
 """Seeds run from 0 to this, exclusive: every random generator in use takes them."""
 
@@ -72,6 +76,12 @@ class Request:
     """What is known or wanted beyond the prompt; they may not contradict each other."""
     script: tuple[Line, ...] = ()
     """Other prompts from some moments on, in order of time."""
+    size: tuple[int, int] | None = None
+    """Width and height, for models that draw any; None for the model's own at this aspect."""
+    reuse: float = 0.0
+    """Above 0 steps are left out that would change little, as long as the change they miss is estimated below this
+    share: faster and not the same film. 0 takes every step.
+    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt", checked_prompt(self.prompt, "prompt"))
@@ -89,6 +99,10 @@ class Request:
             raise ShapeError(f"A film of {self.seconds:g} s cannot be made; choose from {low:g} to {high:g} seconds.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < SEED_LIMIT:
             raise InputError(f"A seed is a whole number from 0 to {SEED_LIMIT - 1}; {self.seed!r} is not.")
+        if self.size is not None:
+            object.__setattr__(self, "size", checked_size(self.size))
+        if type(self.reuse) not in (int, float) or not 0 <= self.reuse <= REUSE_LIMIT:
+            raise InputError(f"Steps are reused up to a change of 0 to {REUSE_LIMIT:g}, not {self.reuse!r}.")
         check_script(self.script, self.seconds)
         if self.conditions or "@" in self.prompt or any("@" in line.prompt for line in self.script):
             from kinora.core.composition import check_together
@@ -98,11 +112,14 @@ class Request:
     def to_record(self) -> dict[str, Any]:
         """The request as plain values, ready for JSON; `from_record` is its inverse.
 
-        Conditions and script appear only where there are any; materials as their name and digest.
+        Conditions, script, size and reuse appear only where there are any; materials as their name and digest.
         """
-        record = {
-            part.name: getattr(self, part.name) for part in fields(self) if part.name not in ("conditions", "script")
-        }
+        apart = ("conditions", "script", "size", "reuse")
+        record = {part.name: getattr(self, part.name) for part in fields(self) if part.name not in apart}
+        if self.size is not None:
+            record["size"] = list(self.size)
+        if self.reuse:
+            record["reuse"] = self.reuse
         if self.conditions:
             from kinora.core.records import record_of
 
@@ -129,6 +146,13 @@ class Request:
             values["conditions"] = conditions_of(values["conditions"], find)
         values["script"] = script_of(values.get("script", []))
         return cls(**values)
+
+
+def checked_size(size: Any) -> tuple[int, int]:
+    """Width and height as whole numbers above 0; raises `ShapeError` for anything else."""
+    if not isinstance(size, tuple | list) or len(size) != 2 or any(type(side) is not int or side < 1 for side in size):
+        raise ShapeError(f"A size is a width and a height in whole pixels, such as 832x480, not {size!r}.")
+    return size[0], size[1]
 
 
 def script_of(records: Any) -> tuple[Line, ...]:

@@ -12,7 +12,10 @@ from kinora.core.conditions import Brush, Condition, Continue, Keyframe, Moves, 
 from kinora.core.errors import InputError
 from kinora.core.request import Request
 
-__all__ = ["OBEYED", "condition_lines", "condition_of", "plain_prompt", "refuse_what_it_cannot"]
+__all__ = [
+    "FIRST_PICTURE", "LAST_PICTURE", "OBEYED", "condition_lines", "condition_of", "plain_prompt",
+    "refuse_what_it_cannot",
+]  # fmt: skip
 
 OBEYED = MappingProxyType(
     {
@@ -25,7 +28,12 @@ OBEYED = MappingProxyType(
         Speech: "speech",
     }
 )
-"""The words in which a preset says what its model obeys."""
+"""The words in which a preset says what its model obeys. A model that takes no picture in between says `FIRST_PICTURE`
+or `LAST_PICTURE` instead of keyframes.
+"""
+FIRST_PICTURE = "a first picture"
+LAST_PICTURE = "a last picture"
+GIVEN_BY = MappingProxyType({FIRST_PICTURE: "--image", LAST_PICTURE: "--end-image"})
 Kind = TypeVar("Kind", bound=Condition)
 CHINESE = re.compile(r"[一-鿿]")
 
@@ -35,13 +43,33 @@ def condition_of(request: Request, kind: type[Kind]) -> Kind | None:
     return next((condition for condition in request.conditions if isinstance(condition, kind)), None)
 
 
-def refuse_what_it_cannot(request: Request, name: str, obeys: Collection[str]) -> None:
-    """Raise `InputError` naming a condition that the model does not obey."""
-    for condition in request.conditions:
-        asked = OBEYED[type(condition)]
-        if asked not in obeys:
-            can = ", ".join(word for word in OBEYED.values() if word in obeys) or "prompts alone"
-            raise InputError(f"{name} was not made to follow {asked}; it follows {can}. Leave the condition out.")
+def refuse_what_it_cannot(
+    request: Request, name: str, obeys: Collection[str], needs: frozenset[str] = frozenset()
+) -> None:
+    """Raise `InputError` naming a condition that the model does not obey, or one that it cannot do without."""
+    asked = [_asked(condition, obeys) for condition in request.conditions]
+    for word in asked:
+        if word not in obeys:
+            known = (*OBEYED.values(), FIRST_PICTURE, LAST_PICTURE)
+            can = ", ".join(can for can in known if can in obeys) or "prompts alone"
+            raise InputError(f"{name} was not made to follow {word}; it follows {can}. Leave the condition out.")
+    # What goes on from a film has its first picture there.
+    missing = [] if condition_of(request, Continue) else [word for word in GIVEN_BY if word in needs - {*asked}]
+    if missing:
+        told = " and ".join(missing)
+        raise InputError(
+            f"{name} makes films from {told} only; give {' and '.join(GIVEN_BY[word] for word in missing)}, or choose "
+            "a model that films words."
+        )
+
+
+def _asked(condition: Condition, obeys: Collection[str]) -> str:
+    """The word for what a condition asks of a model."""
+    if isinstance(condition, Keyframe) and OBEYED[Keyframe] not in obeys:
+        if condition.at is None:
+            return LAST_PICTURE
+        return FIRST_PICTURE if condition.at == 0 else OBEYED[Keyframe]
+    return OBEYED[type(condition)]
 
 
 def condition_lines(request: Request) -> tuple[str, ...]:

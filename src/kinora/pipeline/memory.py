@@ -50,7 +50,7 @@ class Memory:
 
     def to_bytes(self) -> bytes:
         """A safetensors file; `from_bytes` is its inverse."""
-        tensors = {f"codec.{index}": tensor.contiguous() for index, tensor in enumerate(self.codec.past_BTCHW)}
+        tensors = {f"codec.{index}": tensor.contiguous() for index, tensor in enumerate(self.codec.past)}
         if self.latent_BCTHW is not None:
             tensors["latent"] = self.latent_BCTHW.contiguous()
         if self.frames_FHW3 is not None:
@@ -76,7 +76,7 @@ class Memory:
                 anchor_HW3=None if anchor is None else anchor.numpy(),
                 codec=CodecState(
                     latent_frames=latent_frames,
-                    past_BTCHW=tuple(tensors[f"codec.{index}"].to(device) for index in range(past)),
+                    past=tuple(tensors[f"codec.{index}"].to(device) for index in range(past)),
                 ),
             )
         except (safetensors.SafetensorError, KeyError, ValueError) as error:

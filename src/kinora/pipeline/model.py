@@ -1,20 +1,25 @@
-"""A model in memory, all parts that generation needs."""
+"""A model ready to make films: its parts, or where they come from, and what its manifest says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from kinora.codec import Codec, CodecConfig
+from kinora.codec.protocol import AnyCodec
 from kinora.core.errors import InputError, WeightsError
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
+from kinora.language.text_model import TextModel, Words
 from kinora.language.tokenizer import Tokenizer
+from kinora.pipeline.parts import Parts
 from kinora.pipeline.planning import ModelFacts
 from kinora.pipeline.precision import best_device, compute_dtype, use_fast_matmul
+from kinora.pipeline.resident import Source
 from kinora.presets import Preset, preset_for
 from kinora.transformer.config import TransformerConfig
 from kinora.transformer.model import Transformer
@@ -25,29 +30,44 @@ __all__ = ["VOCABULARY", "Model", "checked_device", "load_model", "weights_hash"
 
 Config = TypeVar("Config")
 
+MOST_PIXELS = 1280 * 960
+"""Of a picture from open weights: above their own sizes they repeat themselves, and a little above is useful."""
 VOCABULARY = "vocabulary.json"
 """The tokenizer's file in a model's folder."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """Weights on a device, ready to run, and what their manifest says."""
+    """What makes films, and what its manifest says.
+
+    A film takes the parts from `sources`, as a `Resident` places them. Here they stand to be asked what they are: those
+    of a bundled model whole, `codec` and `transformer` of open weights on the meta device, without weights.
+    """
 
     manifest: Manifest
     preset: Preset
-    codec: Codec
+    codec: AnyCodec
     transformer: Transformer
-    text: TextEncoder
-    tokenizer: Tokenizer
+    sources: Mapping[str, Source]
     device: torch.device
     dtype: torch.dtype
     """What matrix products are done in; latents and noise levels stay float32."""
+
+    @cached_property
+    def text(self) -> TextModel:
+        """What reads prompts, on the CPU; open weights stay mapped from their files."""
+        text: TextModel = self.sources["text"].open()
+        return text
+
+    @cached_property
+    def parts(self) -> Parts:
+        """How large the parts are."""
+        return Parts.of(self.manifest)
 
     @property
     def facts(self) -> ModelFacts:
         """What planning needs."""
         config = self.transformer.config
-        parts = (self.codec, self.transformer, self.text)
         return ModelFacts(
             name=self.manifest.name,
             sizes={aspect: (width, height) for aspect, (height, width) in self.manifest.sizes.items()},
@@ -57,35 +77,62 @@ class Model:
             width=config.width,
             layers=config.layers,
             ffn_width=config.ffn_width,
-            parameter_bytes=sum(tensor.nbytes for part in parts for tensor in part.state_dict().values()),
             device=str(self.device),
+            most_pixels=MOST_PIXELS if self.manifest.family else 0,
         )
 
 
 def load_model(folder: Path, *, device: str | None = None) -> Model:
-    """The model in `folder`, every shard checked against its hash.
+    """The model in `folder`; every shard of one of Kinora's own is checked against its hash, every file of open weights
+    for its length.
 
     Raises `WeightsError` when a part is missing, damaged or of another version, `InputError` for an unknown device.
     """
     place = checked_device(device)
     use_fast_matmul()
     manifest = read_manifest(folder)
+    dtype = compute_dtype(str(place))
+    if manifest.family:
+        return _published(manifest, folder, place, dtype)
     codec = Codec(config_of(CodecConfig.from_dict, manifest, "codec"))
     transformer = Transformer(config_of(lambda values: TransformerConfig(**values), manifest, "transformer"))
     text = TextEncoder(config_of(lambda values: TextEncoderConfig(**values), manifest, "text"))
     for name, module in (("codec", codec), ("transformer", transformer), ("text", text)):
         load_module(module, folder, f"{name}.")
         module.to(place).eval().requires_grad_(requires_grad=False)
+    words = Words(Tokenizer.from_json(read_text(folder, VOCABULARY)), text)
     return Model(
         manifest=manifest,
         preset=preset_for(manifest.name, manifest.sampling),
         codec=codec,
         transformer=transformer,
-        text=text,
-        tokenizer=Tokenizer.from_json(read_text(folder, VOCABULARY)),
+        sources={"codec": _here(codec), "transformer": _here(transformer), "text": _here(words)},
         device=place,
-        dtype=compute_dtype(str(place)),
+        dtype=dtype,
     )
+
+
+def _published(manifest: Manifest, folder: Path, place: torch.device, dtype: torch.dtype) -> Model:
+    """A model of open weights."""
+    if manifest.family != "wan":
+        raise WeightsError(f"This Kinora runs open weights of the Wan family, not of {manifest.family!r}. Update it.")
+    # The bundled model starts without what only published ones need.
+    from kinora.pipeline.open_weights import codec_on_meta, open_sources, transformer_on_meta
+
+    return Model(
+        manifest=manifest,
+        preset=preset_for(manifest.preset, manifest.sampling),
+        codec=codec_on_meta(manifest),
+        transformer=transformer_on_meta(manifest),
+        sources=open_sources(manifest, folder, place, dtype),
+        device=place,
+        dtype=dtype,
+    )
+
+
+def _here(part: Any) -> Source:
+    """A small part that is loaded for good; autocast does what a lower precision would."""
+    return Source(open=lambda: part, keep=lambda _name: True)
 
 
 def config_of(build: Callable[[Mapping[str, Any]], Config], manifest: Manifest, part: str) -> Config:

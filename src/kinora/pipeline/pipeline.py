@@ -5,29 +5,35 @@ Axes: B batch, C channels, F pixel frames, T latent frames, H W grid, L text pos
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from kinora.core.clip import Clip
 from kinora.core.plan import Plan
 from kinora.core.request import SEED_LIMIT, Request
 from kinora.core.wording import plain_prompt
-from kinora.language.encoder import token_ids
-from kinora.language.prompt import PromptReport, check_prompt
+from kinora.language.prompt import PromptReport
 from kinora.media.recipe import Recipe
-from kinora.pipeline.filming import DRAW_FRAMES, Filming, Prompts
+from kinora.pipeline.card import card_of
+from kinora.pipeline.drawing import OnFrames
+from kinora.pipeline.falling import chunks_with_fallback, with_fallback
+from kinora.pipeline.filming import Filming, Prompts
 from kinora.pipeline.memory import Chunk, Memory
 from kinora.pipeline.model import Model, load_model, weights_hash
 from kinora.pipeline.planning import plan_film, plan_image
 from kinora.pipeline.progress import OnProgress, Stage, Teller
+from kinora.pipeline.residency import Rung, held_bytes, ladder
+from kinora.pipeline.resident import Resident
 from kinora.presets import find_model
 
-__all__ = ["Pipeline", "load_pipeline"]
+__all__ = ["OnNote", "Pipeline", "load_pipeline"]
+
+OnNote = Callable[[str], None]
+"""Hears sentences about how the work goes, such as a change of plan."""
 
 
 def load_pipeline(model: str = "tiny", *, device: str | None = None) -> Pipeline:
@@ -43,6 +49,7 @@ class Pipeline:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.facts = model.facts
+        self._resident: Resident | None = None
 
     @property
     def name(self) -> str:
@@ -51,11 +58,16 @@ class Pipeline:
 
     def check(self, prompt: str) -> PromptReport:
         """Which words of a prompt the model knows; raises `PromptError` when it is empty or too long."""
-        return check_prompt(prompt, self.model.tokenizer, self.model.text.config.length)
+        return self.model.text.check(prompt)
 
     def plan(self, request: Request) -> Plan:
         """What `generate` would do."""
         return plan_film(request, self.facts, self.model.preset)
+
+    def rungs(self, plan: Plan) -> tuple[Rung, ...]:
+        """How the model may be placed in memory for a film, fastest first; raises `MemoryShortage` when it cannot."""
+        card = card_of(str(self.model.device), str(self.model.dtype).removeprefix("torch."), held=self._held())
+        return ladder(self.model.parts, plan, card)
 
     def recipe(self, request: Request, *, kind: str) -> Recipe:
         """What to store with a result so that it can be made again; `kind` is film or image."""
@@ -84,19 +96,33 @@ class Pipeline:
         return Clip(frames_FHWC=frames_FHWC, frame_rate=plan.frame_rate)
 
     def stream(
-        self, request: Request, memory: bytes | None = None, *, on_progress: OnProgress | None = None
+        self,
+        request: Request,
+        memory: bytes | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        on_note: OnNote | None = None,
+        on_frames: OnFrames | None = None,
     ) -> Iterator[Chunk]:
         """The same film a chunk at a time, in memory that does not grow with its length.
 
         Each chunk carries a memory; the same request with that memory goes on behind the chunk and gives the same
-        frames. A film that grows backward comes last chunk first.
+        frames. A film that grows backward comes last chunk first. Where memory gives out, the model is placed more
+        sparingly and the film goes on behind its last chunk; `on_note` hears a sentence of it. `on_frames` sees frames
+        before their chunk is whole, where nothing changes them any more; where a chunk is drawn again they come again.
         """
         for prompt in _prompts(request):
             self.check(prompt)
-        plan = self.plan(request)
-        done = None if memory is None else Memory.from_bytes(memory, self.model.device)
-        teller = _teller(plan, 1, on_progress, done=0 if done is None else done.done)
-        return Filming(self.model, plan, self._read(request, teller), teller).chunks(done)
+        plan, note = self.plan(request), on_note or _nobody
+
+        def run(rung: Rung, memory: bytes | None) -> Iterator[Chunk]:
+            done = None if memory is None else Memory.from_bytes(memory, self.model.device)
+            teller = _teller(plan, 1, on_progress, done=0 if done is None else done.done)
+            resident = self._placed(rung)
+            prompts = self._read(request, resident, teller)
+            return Filming(self.model, resident, plan, prompts, teller, note, on_frames).chunks(done)
+
+        return chunks_with_fallback(self.rungs(plan), run, note, memory)
 
     def image(
         self, request: Request | str, *, n: int = 1, on_progress: OnProgress | None = None
@@ -109,27 +135,54 @@ class Pipeline:
             plan_image(replace(request, seed=(request.seed + index) % SEED_LIMIT), self.facts, self.model.preset)
             for index in range(n)
         ]
-        teller = _teller(plans[0], n, on_progress)
-        prompts = self._read(request, teller)
-        return [next(Filming(self.model, plan, prompts, teller).chunks()).frames_FHWC[0] for plan in plans]
+
+        def run(rung: Rung) -> list[npt.NDArray[np.uint8]]:
+            teller, resident = _teller(plans[0], n, on_progress), self._placed(rung)
+            prompts = self._read(request, resident, teller)
+            films = (Filming(self.model, resident, plan, prompts, teller) for plan in plans)
+            return [next(film.chunks()).frames_FHWC[0] for film in films]
+
+        return with_fallback(self.rungs(plans[0]), run, _nobody)
+
+    def close(self) -> None:
+        """Let go of what is kept ready between films."""
+        if self._resident is not None:
+            self._resident.close()
+            self._resident = None
 
     # Inside
 
+    def _placed(self, rung: Rung) -> Resident:
+        """The model's parts under a rung; what was placed likewise for the last film is still there."""
+        if self._resident is None or self._resident.rung.placings != rung.placings:
+            self.close()
+            self._resident = Resident(self.model.sources, rung)
+        self._resident.rung = rung
+        return self._resident
+
+    def _held(self) -> int:
+        """Bytes that the model holds already."""
+        resident = self._resident
+        return 0 if resident is None else held_bytes(self.model.parts, resident.rung, resident.held)
+
     @torch.inference_mode()
-    def _read(self, request: Request, teller: Teller) -> Prompts:
-        """The prompts encoded, each with what guidance pushes away from: the negative prompt, or no text (all zero)
-        as trained.
+    def _read(self, request: Request, resident: Resident, teller: Teller) -> Prompts:
+        """The prompts encoded, each with what guidance pushes away from: the negative prompt, the model's own, or no
+        text (all zero).
         """
         teller.start()
-        texts = [self._encode(prompt) for prompt in _prompts(request)]
-        without_BLD = self._encode(request.negative) if request.negative else torch.zeros_like(texts[0])
+        negative = request.negative or self.model.preset.negative
+        told = [*_prompts(request), *([negative] if negative else [])]
+        with resident.use("text") as text:
+            # At once, because a large encoder comes through memory block by block for every call.
+            rows = text.encode(told).float().to(self.model.device).split(1)
         teller.advance("read")
-        return [(text_BLD, without_BLD) for text_BLD in texts]
+        without_BLD = rows[-1] if negative else torch.zeros_like(rows[0])
+        return [(text_BLD, without_BLD) for text_BLD in rows[: len(_prompts(request))]]
 
-    def _encode(self, text: str) -> Tensor:
-        ids_BL = token_ids(self.model.tokenizer, [text], self.model.text.config.length, self.model.device)
-        encoded_BLD: Tensor = self.model.text(ids_BL)
-        return encoded_BLD
+
+def _nobody(_sentence: str) -> None:
+    """Hears notes where nobody else does."""
 
 
 def _prompts(request: Request) -> list[str]:
@@ -142,11 +195,10 @@ def _teller(plan: Plan, films: int, listener: OnProgress | None, *, done: int = 
     left = plan.segments[done:]
     passes = len(plan.segments) + plan.picture_first
     steps = plan.steps * (len(left) + (plan.picture_first and done == 0))
-    chunks = sum(-(-segment.new // DRAW_FRAMES) for segment in left)
-    every = sum(-(-segment.new // DRAW_FRAMES) for segment in plan.segments)
+    frames = sum(segment.new for segment in left)
     stages = (
         Stage(name="read", pieces=1, expected=0.02),
         Stage(name="imagine", pieces=films * steps, expected=plan.imagine_seconds / (plan.steps * passes)),
-        Stage(name="draw", pieces=films * chunks, expected=plan.draw_seconds / every),
+        Stage(name="draw", pieces=films * frames, expected=plan.draw_seconds / plan.latent.frames),
     )
     return Teller(stages=stages, listener=listener)

@@ -39,8 +39,9 @@ class ModelFacts:
     width: int
     layers: int
     ffn_width: int
-    parameter_bytes: int
     device: str = "cpu"
+    most_pixels: int = 0
+    """Pixels of the largest picture of a model that draws any size; 0 where it draws its own sizes alone."""
 
     def forward_operations(self, tokens: int) -> float:
         """Floating-point operations of one call of the transformer: matrix products of all layers, then attention."""
@@ -55,7 +56,7 @@ def plan_film(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
     footage that cannot be used.
     """
     check_seen(request.conditions)
-    refuse_what_it_cannot(request, facts.name, preset.obeys)
+    refuse_what_it_cannot(request, facts.name, preset.obeys, preset.needs)
     frames = _frames(request, facts)
     going_on = condition_of(request, Continue)
     if going_on is None:
@@ -63,6 +64,7 @@ def plan_film(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
         cuts = prompt_cuts(request.script, latent_frames=count, rate=facts.frame_rate, time=facts.compression.time)
         gap = _gap(request, preset)
         segments = segments_of(count, window=preset.window, history=preset.history, cuts=cuts, gap=gap)
+        _check_length(len(segments), facts, preset)
     else:
         segments = _going_on(going_on, request, facts, preset)
         frames = facts.compression.time * sum(segment.new for segment in segments)
@@ -81,16 +83,38 @@ def plan_image(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
     others = [condition for condition in request.conditions if not isinstance(condition, Reference)]
     if others:
         raise InputError(f"A picture takes references only, not {type(others[0]).__name__.lower()}; make a film of it.")
-    refuse_what_it_cannot(request, facts.name, preset.obeys)
+    refuse_what_it_cannot(request, facts.name, preset.obeys, preset.needs)
     pixels = _pixels(request, facts, 1)
     return _plan(request, facts, preset.sampling_for(request.quality), pixels, (Segment(first=0, new=1, known=0),))
 
 
 def _pixels(request: Request, facts: ModelFacts, frames: int) -> PixelShape:
+    if request.size is not None:
+        width, height = request.size
+        _check_size(width, height, facts)
+        return PixelShape(frames=frames, height=height, width=width)
     if request.aspect not in facts.sizes:
         raise ShapeError(f"{facts.name} makes no {request.aspect} pictures; choose one of {', '.join(facts.sizes)}.")
     width, height = facts.sizes[request.aspect]
     return PixelShape(frames=frames, height=height, width=width)
+
+
+def _check_size(width: int, height: int, facts: ModelFacts) -> None:
+    """Raise `ShapeError` for a size of picture that the model does not draw."""
+    own = ", ".join(f"{width}x{height}" for width, height in facts.sizes.values())
+    step, most = facts.compression.space * facts.patch, facts.most_pixels
+    if not most and (width, height) not in facts.sizes.values():
+        raise ShapeError(f"{facts.name} draws pictures of {own}, not of {width}x{height}; choose an --aspect instead.")
+    if most and (width % step or height % step):
+        raise ShapeError(
+            f"{facts.name} draws pictures whose sides are multiples of {step}; {width}x{height} is not one. Near it is "
+            f"{max(1, round(width / step)) * step}x{max(1, round(height / step)) * step}."
+        )
+    if most and width * height > most:
+        raise ShapeError(
+            f"{facts.name} draws pictures of at most {most} pixels; {width}x{height} are {width * height}. Its own "
+            f"sizes are {own}."
+        )
 
 
 def _frames(request: Request, facts: ModelFacts) -> int:
@@ -108,10 +132,22 @@ def _frames(request: Request, facts: ModelFacts) -> int:
     return 1 + time * (-(-(footage.clip.shape.frames - 1) // time))
 
 
+def _check_length(segments: int, facts: ModelFacts, preset: Preset) -> None:
+    """Raise where a film takes more than one window of a model that cannot go on from one."""
+    if segments > 1 and OBEYED[Continue] not in preset.obeys:
+        longest = (1 + facts.compression.time * (preset.window - 1)) / facts.frame_rate
+        raise InputError(
+            f"{facts.name} makes films of at most {longest:.2f} s under one prompt, and cannot go on from one. Make it "
+            "shorter, or choose a model that follows continuation."
+        )
+
+
 def _going_on(condition: Continue, request: Request, facts: ModelFacts, preset: Preset) -> tuple[Segment, ...]:
     """Segments that go on from footage."""
     time, frames = facts.compression.time, condition.footage.clip.shape.frames
     shown = min((frames - 1) // time, preset.window - 2)
+    if condition.before and not preset.history:
+        raise InputError(f"{facts.name} goes on from a last picture only; it cannot make what came before a film.")
     if shown < 1:
         raise InputError(
             f"{condition.footage.name} has {frames} frames; {time + 1} are needed to go on from. Start from a picture "
@@ -172,7 +208,6 @@ def _plan(
     operations = sum(calls * facts.forward_operations(count) for count in counts)
     device = facts.device.partition(":")[0]
     pixel_count = pixels.frames * pixels.height * pixels.width
-    longest = max(segment.new for segment in segments) * facts.compression.time * pixels.height * pixels.width
     return Plan(
         request=request,
         model=facts.name,
@@ -186,7 +221,6 @@ def _plan(
         forwards=calls * len(counts),
         imagine_seconds=operations / RATES.get(device, RATES["cpu"]),
         draw_seconds=pixel_count / DRAW_RATES.get(device, DRAW_RATES["cpu"]),
-        memory_expected=facts.parameter_bytes + _activation_bytes(facts, max(tokens)) + 15 * longest,
         backward=any(isinstance(c, Continue) and c.before for c in request.conditions),
         picture_first=picture_first,
         conditions=condition_lines(request),
@@ -226,8 +260,3 @@ def needs_picture(request: Request) -> bool:
 def _tokens(latent: LatentShape, frames: int, patch: int) -> int:
     """Tokens of one window."""
     return LatentShape(frames=frames, height=latent.height, width=latent.width).tokens(patch)
-
-
-def _activation_bytes(facts: ModelFacts, tokens: int) -> int:
-    """Float32 of the widest moment of one block: a handful of token rows and the feed-forward network's inside."""
-    return 4 * tokens * (8 * facts.width + 2 * facts.ffn_width)

@@ -54,10 +54,10 @@ class Teller:
         self.last = self.clock()
         self.tell(self.stages[0].name)
 
-    def advance(self, stage: str) -> None:
-        """One more piece of `stage` is done."""
+    def advance(self, stage: str, pieces: int = 1) -> None:
+        """More of `stage` is done."""
         now = self.clock()
-        self.done[stage] = self.done.get(stage, 0) + 1
+        self.done[stage] = self.done.get(stage, 0) + pieces
         self.spent[stage] = self.spent.get(stage, 0.0) + now - self.last
         self.last = now
         self.tell(stage)

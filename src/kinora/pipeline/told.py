@@ -1,0 +1,84 @@
+"""What the transformer is told of a window beside its noise: poses, mouths, and the pictures of image models.
+
+Axes: B batch, C channels, F pixel frames, T latent frames, H W grid, L text positions or image tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from kinora.control.beside import lay_beside, pictures_on_grey
+from kinora.control.frames import face_mask, mouth_windows, pose_of_track
+from kinora.core.conditions import Moves, Speech
+from kinora.core.plan import Plan, Segment
+from kinora.core.wording import condition_of
+from kinora.pipeline.drawing import Drawing
+from kinora.pipeline.given import Given, Span
+from kinora.pipeline.model import Model
+from kinora.pipeline.resident import Resident
+from kinora.transformer.conditions import Conditions
+
+__all__ = ["Told"]
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Told:
+    """The conditions of one film's windows; the text is filled in where the model is asked."""
+
+    def __init__(self, model: Model, resident: Resident, plan: Plan, given: Given, drawing: Drawing) -> None:
+        self._model = model
+        self._resident = resident
+        self._plan = plan
+        self._given = given
+        self._drawing = drawing
+        self._time = model.codec.config.compression.time
+
+    def conditions(self, text_BLD: Tensor, segment: Segment, span: Span, *, extra: int) -> Conditions:
+        """A prompt and what is told of a segment's window; `extra` frames stand beside it."""
+        conditions = Conditions(text_BLD=text_BLD)
+        before = 0 if segment.alone else segment.known + segment.anchors - 1
+        frames_T = span.base + self._time * np.arange(-before, segment.frames + segment.anchors - before)
+        moves, speech = condition_of(self._plan.request, Moves), condition_of(self._plan.request, Speech)
+        if moves is not None and self._model.transformer.config.pose_width and not self._plan.backward:
+            track = self._given.track(moves, np.arange(int(frames_T[0]), int(frames_T[-1]) + 1))
+            pose_T12 = pose_of_track(track, np.arange(len(frames_T)))
+            conditions = replace(conditions, pose_BT12=self._rows(pose_T12, extra))
+        if speech is not None and self._model.transformer.config.mouth_width:
+            mouth_TS = self._mouths(speech, frames_T)
+            face_BT3 = self._rows(self._given.faces(speech.face, frames_T), extra)
+            height, width = self._plan.latent.height, self._plan.latent.width
+            conditions = replace(
+                conditions, mouth_BTS=self._rows(mouth_TS, extra), face_BTHW=face_mask(face_BT3, height, width)
+            )
+        return conditions
+
+    def with_pictures(self, conditions: Conditions, pictures: Mapping[int, Pixels], frames: int) -> Conditions:
+        """The conditions with pictures as image models take them: beside the noise of a window of `frames` latent
+        frames, by their places there, and as image tokens where the model wants them.
+        """
+        video_BCFHW, given_F = pictures_on_grey(pictures, frames=frames, time=self._time)
+        latent_BCTHW = self._drawing.encode_video(video_BCFHW.to(self._model.device))
+        conditions = replace(conditions, extra_BCTHW=lay_beside(latent_BCTHW, given_F, self._time))
+        if self._model.preset.first_frame == "channels+clip":
+            with self._resident.use("image") as image:
+                tokens_BLD = image.encode([pictures[place] for place in sorted(pictures)])
+            conditions = replace(conditions, image_BLD=tokens_BLD.to(latent_BCTHW))
+        return conditions
+
+    def _mouths(self, speech: Speech, frames_T: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """Mouth shapes around each latent frame of a window."""
+        window_F = np.arange(int(frames_T[0]) - 2 * self._time, int(frames_T[-1]) + 2 * self._time + 1)
+        mouth_F4 = self._given.mouths(speech, window_F)
+        return mouth_windows(mouth_F4, 2 + np.arange(len(frames_T)))
+
+    def _rows(self, rows_TK: npt.NDArray[np.floating], extra: int) -> Tensor:
+        """Numbers of each latent frame as a tensor (1, T, K); frames that stand beside have none."""
+        told_TK = torch.from_numpy(np.asarray(rows_TK, dtype=np.float32)).to(self._model.device)
+        return torch.nn.functional.pad(told_TK, (0, 0, 0, extra))[None]
