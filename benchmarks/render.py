@@ -12,12 +12,12 @@ import time
 
 import torch
 
-from kinora.world.mix import RICHEST_MIX, SIMPLE_MIX, TRAINING_MIX
+from kinora.world.mix import RICHEST_MIX, SIMPLE_MIX, TRAINING_MIX, WIDE_MIX
 from kinora.world.render import render_states
 from kinora.world.sampler import sample_scene
 from kinora.world.simulate import simulate
 
-MIXES = {"training": TRAINING_MIX, "simple": SIMPLE_MIX, "richest": RICHEST_MIX}
+MIXES = {"training": TRAINING_MIX, "simple": SIMPLE_MIX, "richest": RICHEST_MIX, "wide": WIDE_MIX}
 FIRST_SEED = 1000
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kinora.core.errors import InputError
-from kinora.core.slots import SLOTS
+from kinora.core.slots import SLOTS, UNSPOKEN
 from kinora.core.words import LANGUAGES, WORDS, all_wordings, participle, plural, wordings
 
-UNSAID = {("body.direction", "none"), ("figure.direction", "none"), ("backdrop", "none"), ("event", "none")}
+UNSAID = {(slot, value) for slot, values in SLOTS.items() for value in values if value in UNSPOKEN}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -51,6 +51,8 @@ def test_english_is_ascii_and_chinese_is_not() -> None:
         ("is thrown through the air", "are thrown through the air", "thrown through the air"),
         ("keeps bouncing", "keep bouncing", "bouncing"),
         ("is standing", "are standing", "standing"),
+        ("carries", "carry", "carrying"),
+        ("wags its tail", "wag its tail", "wagging its tail"),
     ],
 )
 def test_verbs_bend(verb: str, several: str, doing: str) -> None:
@@ -59,7 +61,7 @@ def test_verbs_bend(verb: str, several: str, doing: str) -> None:
 
 
 def test_every_english_action_can_be_bent() -> None:
-    for slot in ("body.action", "figure.action"):
+    for slot in ("body.action", "figure.action", "animal.action", "rope"):
         for values in WORDS["en"][slot].values():
             for verb in values:
                 assert plural(verb) != verb
@@ -68,6 +70,7 @@ def test_every_english_action_can_be_bent() -> None:
 
 def test_forms_are_among_the_wordings() -> None:
     assert {"rolls", "roll", "rolling"} <= set(wordings("body.action", "roll", "en"))
+    assert {"sways", "swaying"} <= set(wordings("rope", "swing", "en"))
     assert set(wordings("body.action", "roll", "en")) <= set(all_wordings())
     assert len(all_wordings()) == len(set(all_wordings())) > 500
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kinora.core.errors import InputError
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SLOTS
+from kinora.core.slots import BODY_ACTIONS, BODY_SLOTS, FIGURE_ACTIONS, FIGURE_SLOTS, SLOTS
 from kinora.world.casting import draw_cast
 from kinora.world.framing import body_box, figure_box
 from kinora.world.identity import is_held_out
@@ -106,7 +106,7 @@ def test_actions_are_what_the_physics_does(scenes: list[Scene]) -> None:
                 assert height_F.min() < 0.1
                 rises = run.velocity_FN3[:, n, 2].max() > 1.0
                 assert rises == (body.action == "bounce")
-    assert set(done) == set(BODY_SLOTS["action"])
+    assert set(done) == set(BODY_ACTIONS)
 
 
 def test_on_water_everything_floats_and_nowhere_else(scenes: list[Scene]) -> None:
@@ -177,7 +177,7 @@ def test_two_figures_wear_different_clothes_and_keep_apart() -> None:
 def test_speakers_and_nobody_else_have_speech() -> None:
     mix = replace(TRAINING_MIX, figures=1.0)
     figures = [figure for seed in range(40) for figure in sample_scene(seed, mix=mix).figures]
-    assert {figure.action for figure in figures} == set(FIGURE_SLOTS["action"])
+    assert {figure.action for figure in figures} == set(FIGURE_ACTIONS)
     for figure in figures:
         assert (figure.speech is not None) == (figure.action == "speak")
 
@@ -216,7 +216,7 @@ def test_training_never_shows_a_held_out_combination(scenes: list[Scene]) -> Non
     # Every other pair is there, so every single value too.
     others = set(product(SLOTS["body.colour"], SLOTS["body.shape"])) - HELD_OUT_BODIES
     dry = set(SLOTS["ground"]) - {"water"}
-    others |= set(product(set(SLOTS["body.action"]) - {"float"}, dry)) - HELD_OUT_ACTIONS
+    others |= set(product(set(BODY_ACTIONS) - {"float"}, dry)) - HELD_OUT_ACTIONS
     assert min(pairs[pair] for pair in others) > 20
 
 

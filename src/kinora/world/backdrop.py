@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from kinora.world.ground import WATER, WOOD, footprint, ground_rgb, ripples
-from kinora.world.sky import horizon_rgb, sky_rgb
+from kinora.world.sky import horizon_rgb, sky_rgb, smoothstep
 from kinora.world.stage import Stage
+from kinora.world.swell import HIGHEST, swell
 from kinora.world.views import Rays, dot, normalised
 
-__all__ = ["Backdrop", "backdrop", "glossy_sky", "mirrored"]
+__all__ = ["Backdrop", "backdrop", "glossy_sky", "ground_depth", "mirrored"]
 
 HAZE = 55.0
 """Metres at which the haze has taken 63% of the ground's light."""
@@ -24,6 +25,8 @@ FURTHEST = 250.0
 """Metres beyond which the ground is all haze and counts as sky for its colour."""
 
 
+NEAR_WAVES = 40.0
+"""Metres of depth beyond which waves are too flat in the picture to displace anything."""
 ABOVE = 1e-3
 """Metres above the ground where a ray from below it (out of a glass body that stands there) is taken to start."""
 
@@ -42,15 +45,36 @@ class Backdrop:
     """Depth of the ground; infinite in the sky."""
 
 
-def ground_depth(rays: Rays) -> Tensor:
-    """Depth (R) where each ray meets z = 0; infinite where it does not."""
+def ground_depth(stage: Stage, rays: Rays) -> Tensor:
+    """Depth (R) where each ray meets the ground, z = 0 or the face of the waves; infinite where it does not."""
     depth_R = rays.origin_3R[2].clamp_min(ABOVE) / (-rays.direction_3R[2]).clamp_min(1e-7)
-    return depth_R.masked_fill(rays.direction_3R[2] > -1e-7, math.inf)
+    depth_R = depth_R.masked_fill(rays.direction_3R[2] > -1e-7, math.inf)
+    return _relief(stage, rays, depth_R) if stage.air.rough else depth_R
+
+
+def _relief(stage: Stage, rays: Rays, depth_R: Tensor) -> Tensor:
+    """Two steps from the level ground towards where each ray meets the waves; far off these are lower than a pixel."""
+    near = (depth_R < NEAR_WAVES).nonzero().squeeze(1)
+    part = rays.at(near)
+    down_G = (-part.direction_3R[2]).clamp_min(1e-7)
+    depth_G = depth_R.index_select(0, near)
+    focal_G = stage.views.columns(stage.views.focal_V, part.view_R)
+    for _ in range(2):
+        wide_2G = footprint(part.direction_3R, depth_G, focal_G)
+        height_G, _ = _waves(stage, part.view_R, part.point(depth_G)[:2], wide_2G)
+        depth_G = (part.origin_3R[2] - height_G).clamp_min(ABOVE) / down_G
+    return depth_R.index_copy(0, near, depth_G)
+
+
+def _waves(stage: Stage, view_R: Tensor, point_2R: Tensor, wide_2R: Tensor) -> tuple[Tensor, Tensor]:
+    """Height (R) and slope (2, R) of the waves at points of the water."""
+    hand_R = stage.views.by_scene(stage.air.hand_S, view_R)
+    return swell(point_2R, wide_2R, stage.views.time_V.index_select(0, view_R), hand_R)
 
 
 def backdrop(stage: Stage, rays: Rays, blur: float = 1.0) -> Backdrop:
     """Trace rays against ground and sky alone; `blur` widens the footprint, for images in brushed metal."""
-    depth_R = ground_depth(rays)
+    depth_R = ground_depth(stage, rays)
     rgb_3R = torch.empty_like(rays.direction_3R)
     earth_3R = torch.zeros_like(rgb_3R)
     gloss_R = torch.zeros_like(depth_R)
@@ -72,11 +96,16 @@ def _ground(stage: Stage, rays: Rays, depth_G: Tensor, blur: float) -> tuple[Ten
     views, air = stage.views, stage.air
     point_3G = rays.point(depth_G)
     wide_2G = footprint(rays.direction_3R, depth_G, views.columns(views.focal_V, rays.view_R) * (1.0 / blur))
-    clear_G = torch.exp((dot(rays.direction_3R, rays.direction_3R) * depth_G * depth_G) * (-1.0 / HAZE**2))
+    square_G = dot(rays.direction_3R, rays.direction_3R) * depth_G * depth_G
+    clear_G = torch.exp(square_G * (-1.0 / HAZE**2))
+    if air.veiled:
+        clear_G = clear_G * torch.exp(square_G.sqrt() * -views.by_scene(air.density_S, rays.view_R))
     toward_3G = views.by_scene(air.toward_3S, rays.view_R)
     light_3G = views.by_scene(air.key_3S, rays.view_R) * toward_3G[2] + views.by_scene(air.above_3S, rays.view_R)
     haze_3G = horizon_rgb(views, air, rays.view_R, rays.direction_3R)
     albedo_3G = ground_rgb(views, air, rays.view_R, point_3G[:2], wide_2G)
+    if air.rough:
+        albedo_3G = _crests(stage, rays.view_R, point_3G, wide_2G, albedo_3G)
     gloss_G = torch.zeros_like(depth_G)
     rgb_3G = albedo_3G * light_3G
     if {WATER, WOOD} & set(air.grounds):
@@ -90,6 +119,14 @@ def _ground(stage: Stage, rays: Rays, depth_G: Tensor, blur: float) -> tuple[Ten
             rgb_3G.index_copy_(1, shiny, torch.lerp(rgb_3G.index_select(1, shiny), image, gloss))
     gloss_clear_G = gloss_G * clear_G
     return torch.lerp(haze_3G, rgb_3G, clear_G), albedo_3G * (clear_G - gloss_clear_G), gloss_clear_G
+
+
+def _crests(stage: Stage, view_G: Tensor, point_3G: Tensor, wide_2G: Tensor, albedo_3G: Tensor) -> Tensor:
+    """Water that rises is lighter, as light comes through it; troughs are dark, and a little foam lies on crests."""
+    height_G, _ = _waves(stage, view_G, point_3G[:2], wide_2G)
+    share_G = height_G * (1.0 / HIGHEST)
+    foam_G = 0.30 * smoothstep(0.35, 1.0, share_G)
+    return (albedo_3G * (1.0 + 0.85 * share_G)) * (1.0 - foam_G) + 0.80 * foam_G
 
 
 def glossy_sky(stage: Stage, view_R: Tensor, toward_3R: Tensor) -> Tensor:
@@ -113,6 +150,8 @@ def mirrored(stage: Stage, rays: Rays, point_3G: Tensor, wide_2G: Tensor) -> tup
     if WATER in air.grounds:
         time_G, shift_2G = views.time_V.index_select(0, rays.view_R), views.by_scene(air.shift_2S, rays.view_R)
         slope_2G = ripples(point_3G[:2], wide_2G, time_G, shift_2G) * wet_G
+        if air.rough:
+            slope_2G = slope_2G + _waves(stage, rays.view_R, point_3G[:2], wide_2G)[1]
     normal_3G = normalised(torch.stack([-slope_2G[0], -slope_2G[1], torch.ones_like(slope_2G[0])]))
     against_G = dot(toward_3G, normal_3G)
     away_3G = toward_3G - 2.0 * against_G * normal_3G

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kinora.core.slots import BodySlots, FigureSlots, SceneSlots
+from kinora.core.slots import CONTACTS, AnimalSlots, BodySlots, FigureSlots, SceneSlots
 from kinora.core.words import WORDS, participle, plural
 
 __all__ = ["english"]
@@ -16,16 +16,24 @@ GARMENTS = ("clothes", "a {} shirt", "a {} top", "a {} sweater")
 PLURALS = {"box": "boxes"}
 BEFORE_NOUN = ("metal", "steel", "glass")
 WITHOUT_WAY = ("bobs",)
-ONLY_ON_THE_WAY = ("drifts", "slides along", "rolls along", "walks along")
+ONLY_ON_THE_WAY = ("drifts", "slides along", "rolls along", "walks along", "trots along")
 """Verbs that need a direction to be true, or to sound right."""
+DOGS = ("toy dog", "dog", "puppy", "little dog")
+ROPES = ("a rope", "a cord", "a piece of rope")
+DRY_SKIES = {"day": ("in the daytime",), "sunset": ("at sunset", "at dusk"), "night": ("at night",)}
+"""What can be said of a sky that rain, snow or fog hides."""
 
 
 def english(rng: Rng, stated: SceneSlots, truth: SceneSlots) -> str:
     """Says exactly what is stated; `truth` decides only which of several verbs is fitting."""
-    members = [*_bodies(rng, stated, truth), *(_figure(rng, figure) for figure in stated.figures)]
+    members = [*_bodies(rng, stated, truth), *(_figure(rng, figure, stated) for figure in stated.figures)]
+    if not _held(stated, "stroke"):
+        members += [_animal(rng, animal) for animal in stated.animals]
+    if stated.rope:
+        members.append((_pick(rng, ROPES), _word(rng, "rope", stated.rope), False))
     if rng.random() < 0.5:
         members.reverse()
-    setting = [_word(rng, slot, value) for slot, value in (("ground", stated.ground), ("sky", stated.sky)) if value]
+    setting = _setting(rng, stated, truth)
     wall = _word(rng, "backdrop", stated.backdrop) if stated.backdrop else ""
     if wall and rng.random() < 0.4 and len(members) == 1:
         setting.append(f"in front of {wall}")
@@ -55,6 +63,29 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _setting(rng: Rng, stated: SceneSlots, truth: SceneSlots) -> list[str]:
+    """Place, time, weather and distance, as phrases."""
+    setting = []
+    if stated.ground:
+        setting.append(_word(rng, "ground", stated.ground))
+    if stated.waves:
+        setting.append(_word(rng, "waves", stated.waves))
+    if stated.sky and truth.weather not in (None, "clear") and stated.sky in DRY_SKIES:
+        setting.append(_pick(rng, DRY_SKIES[stated.sky]))
+    elif stated.sky:
+        setting.append(_word(rng, "sky", stated.sky))
+    if stated.weather:
+        setting.append(_word(rng, "weather", stated.weather))
+    if stated.shot:
+        setting.append(_word(rng, "shot", stated.shot))
+    return setting
+
+
+def _held(stated: SceneSlots, *actions: str) -> bool:
+    """Whether a figure is told to do one of these to something: that is then told in the figure's clause."""
+    return any(figure.action in actions for figure in stated.figures)
+
+
 def _article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
@@ -67,12 +98,16 @@ def _listed(rng: Rng, parts: list[str]) -> str:
 
 def _bodies(rng: Rng, stated: SceneSlots, truth: SceneSlots) -> list[tuple[str, str, bool]]:
     """Each body, or each set of twins, as (noun phrase, verb phrase in the third person, several)."""
-    members = []
+    members: list[tuple[str, str, bool]] = []
+    if _held(stated, "carry", "push", "eat"):
+        return members
     for index, body in enumerate(stated.bodies):
         if body in stated.bodies[:index]:
             continue
         count = stated.bodies.count(body)
         verb = _acting(rng, body, goes=_all_go(stated, truth, body)) if body.action else ""
+        if body.action == "orbit":
+            verb += " " + _other(rng, stated, index)
         members.append((_body_noun(rng, body, count), verb, count > 1))
     return members
 
@@ -104,6 +139,14 @@ def _all_go(stated: SceneSlots, truth: SceneSlots, body: BodySlots) -> bool:
     return all(real.direction not in (None, "none") for real in twins)
 
 
+def _other(rng: Rng, stated: SceneSlots, index: int) -> str:
+    """What the body of this index circles: the only other one."""
+    body = stated.bodies[1 - index] if len(stated.bodies) == 2 else None
+    if body is None or body.colour is None or body.shape is None or rng.random() < 0.3:
+        return "the other one"
+    return f"the {_word(rng, 'body.colour', body.colour)} {_word(rng, 'body.shape', body.shape)}"
+
+
 def _acting(rng: Rng, body: BodySlots, *, goes: bool) -> str:
     """The verb of a body with its adverb and direction, in one of the usual orders."""
     assert body.action is not None
@@ -130,7 +173,7 @@ def _phrase(rng: Rng, verb: str, adverb: str, way: str) -> str:
     return " ".join(part for part in order if part)
 
 
-def _figure(rng: Rng, figure: FigureSlots) -> tuple[str, str, bool]:
+def _figure(rng: Rng, figure: FigureSlots, stated: SceneSlots) -> tuple[str, str, bool]:
     assert figure.clothes is not None
     clothes = _word(rng, "body.colour", figure.clothes)
     garment = _pick(rng, GARMENTS)
@@ -147,12 +190,35 @@ def _figure(rng: Rng, figure: FigureSlots) -> tuple[str, str, bool]:
             noun = _pick(
                 rng, (f"a {person} with {hair} hair {dressed} {worn}", f"a {person} {dressed} {worn} with {hair} hair")
             )
-    verb = ""
-    if figure.action:
-        verb = _fitting(rng, "figure.action", figure.action, goes=figure.action == "walk")
-        way = _word(rng, "figure.direction", figure.direction) if figure.direction else ""
-        verb = f"{verb} {way}".strip()
-    return noun, verb, False
+    worn_too = [_article(_word(rng, "figure.hat", figure.hat))] if figure.hat else []
+    worn_too += [_word(rng, "figure.glasses", figure.glasses)] if figure.glasses else []
+    if worn_too:
+        noun += f" {'and' if ' hair' in noun else 'with'} {' and '.join(worn_too)}"
+    look = " " + _word(rng, "figure.expression", figure.expression) if figure.expression else ""
+    if not figure.action:
+        return noun + look, "", False
+    verb = _fitting(rng, "figure.action", figure.action, goes=figure.action == "walk")
+    if figure.action in CONTACTS:
+        verb += " " + _touched(rng, figure.action, stated)
+    way = _word(rng, "figure.direction", figure.direction) if figure.direction else ""
+    return noun, f"{verb} {way}".strip() + look, False
+
+
+def _touched(rng: Rng, action: str, stated: SceneSlots) -> str:
+    """What a figure carries, pushes, eats or strokes."""
+    if action == "stroke":
+        return _animal(rng, stated.animals[0])[0]
+    return _body_noun(rng, stated.bodies[0], 1)
+
+
+def _animal(rng: Rng, animal: AnimalSlots) -> tuple[str, str, bool]:
+    assert animal.colour is not None
+    noun = _article(f"{_word(rng, 'animal.colour', animal.colour)} {_pick(rng, DOGS)}")
+    if not animal.action:
+        return noun, "", False
+    verb = _fitting(rng, "animal.action", animal.action, goes=animal.direction is not None)
+    way = _word(rng, "animal.direction", animal.direction) if animal.direction else ""
+    return noun, f"{verb} {way}".strip(), False
 
 
 def _staged(rng: Rng, members: list[tuple[str, str, bool]], setting: list[str]) -> str:
@@ -206,7 +272,7 @@ def _doing(verb: str) -> str:
 def _meeting(rng: Rng, stated: SceneSlots) -> str:
     assert stated.event is not None
     word = _word(rng, "event", stated.event)
-    if len(stated.bodies) == 2 and not stated.figures:
+    if len(stated.bodies) == 2 and not (stated.figures or stated.animals):
         return _pick(rng, (f"they {word}", f"the two {word}", f"then they {word}", f"both {word}"))
     return f"two of them {word}"
 

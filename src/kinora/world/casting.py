@@ -22,7 +22,7 @@ from kinora.core.slots import (
 from kinora.world.mix import Mix
 from kinora.world.splits import HELD_OUT_ACTIONS, HELD_OUT_BODIES
 
-__all__ = ["BodyCast", "Cast", "FigureCast", "draw_cast", "one_of"]
+__all__ = ["DRY_GROUNDS", "BodyCast", "Cast", "FigureCast", "draw_cast", "one_of"]
 
 Rng = np.random.Generator
 

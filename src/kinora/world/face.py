@@ -22,6 +22,9 @@ EYE_ACROSS, EYE_UP = 0.41, 0.12
 EYE_WIDE, EYE_TALL = 0.20, 0.245
 IRIS, PUPIL, GLINT = 0.148, 0.080, 0.048
 BROW_UP, BROW_REACH, BROW_THICK = 0.52, 0.20, 0.042
+RIM, RIM_THICK = 0.315, 0.030
+"""Radius and half the thickness of the rims of glasses."""
+RIM_RGB: Rgb = (0.016, 0.014, 0.022)
 CHEEK_ACROSS, CHEEK_UP = 0.68, -0.28
 MOUTH_CENTRE = (0.0, -0.47)
 """The mouth's middle: across and up."""
@@ -42,6 +45,8 @@ class Expression:
     smile_P: Tensor
     blink_P: Tensor
     mouth_P4: Tensor
+    brow_P3: Tensor | None
+    """Brows raised, brows drawn together, eyes opened wide; None where no frame has any of it."""
 
 
 def paint_face(
@@ -61,12 +66,18 @@ def paint_face(
     face_F2 = torch.as_tensor(states.figure_face_FM2[:, m], dtype=torch.float32, device=local_P3.device)
     mouth_F4 = torch.as_tensor(states.figure_mouth_FM4[:, m], dtype=torch.float32, device=local_P3.device)
     smile_P, blink_P = face_F2[frame_P].unbind(-1)
-    expression = Expression(smile_P=smile_P, blink_P=blink_P, mouth_P4=mouth_F4[frame_P])
+    brow_F3 = torch.as_tensor(states.figure_brow_FM3[:, m], dtype=torch.float32, device=local_P3.device)
+    moved = bool(states.figure_brow_FM3[:, m].any())
+    expression = Expression(
+        smile_P=smile_P, blink_P=blink_P, mouth_P4=mouth_F4[frame_P], brow_P3=brow_F3[frame_P] if moved else None
+    )
     skin_3 = local_P3.new_tensor(figure.identity.skin)
     rgb_P3 = skin_3.expand(len(local_P3), 3)
     rgb_P3 = _cheeks_and_nose(rgb_P3, across_P, up_P, expression, skin_3, footprint_P)
     rgb_P3 = _eyes(rgb_P3, across_P, up_P, expression, figure, footprint_P)
     rgb_P3 = _brows(rgb_P3, across_P, up_P, expression, figure, footprint_P)
+    if figure.identity.glasses:
+        rgb_P3 = _glasses(rgb_P3, across_P, up_P, footprint_P)
     return _mouth(rgb_P3, across_P - MOUTH_CENTRE[0], up_P - MOUTH_CENTRE[1], expression, skin_3, footprint_P)
 
 
@@ -100,9 +111,15 @@ def _eyes(
 ) -> Tensor:
     """Both eyes; the upper lid comes down to a lash line near the lower rim."""
     x_P, y_P = across_P.abs() - EYE_ACROSS, up_P - EYE_UP
-    eye_P = _ellipse(x_P, y_P, EYE_WIDE, EYE_TALL)
+    tall: Tensor | float = EYE_TALL
+    if expression.brow_P3 is not None:
+        tall = EYE_TALL * (1.0 + 0.20 * expression.brow_P3[:, 2])
+    eye_P = _ellipse(x_P, y_P, EYE_WIDE, tall)
     # The lid's edge sags as it falls, so that a closed eye is a downward arc. Pupils look slightly inward.
-    lid_P = EYE_TALL * (1.25 - 2.22 * expression.blink_P) + 3.0 * x_P**2 * (1.6 * expression.blink_P - 0.6)
+    lid_P = tall * (1.25 - 2.22 * expression.blink_P) + 3.0 * x_P**2 * (1.6 * expression.blink_P - 0.6)
+    if expression.brow_P3 is not None:
+        # Drawn brows press the lid down, most towards the nose.
+        lid_P = lid_P - expression.brow_P3[:, 1] * (0.13 - 0.30 * x_P) * (1.0 - expression.blink_P)
     below_P = coverage(y_P - lid_P, footprint_P)
     inside_P = coverage(eye_P, footprint_P)
     rgb_P3 = _over(rgb_P3, DARK, coverage(eye_P - 0.022, footprint_P) * below_P)
@@ -125,9 +142,23 @@ def _brows(
     """An arch over each eye, raised a little by a smile."""
     x_P = across_P.abs() - EYE_ACROSS - 0.02
     y_P = up_P - BROW_UP - 0.03 * expression.smile_P + 1.5 * x_P**2
+    if expression.brow_P3 is not None:
+        raised_P, knit_P, _ = expression.brow_P3.unbind(-1)
+        # Raised they arch; drawn together they lie straight and slope down towards the nose.
+        y_P = y_P - 0.15 * raised_P + 0.8 * raised_P * x_P**2 + knit_P * (0.10 - 0.55 * x_P - 1.3 * x_P**2)
     gap_P = torch.sqrt((x_P.abs() - BROW_REACH).clamp(min=0.0) ** 2 + y_P**2) - BROW_THICK
     colour_3 = rgb_P3.new_tensor(HAIR_RGB[figure.identity.hair]) * 0.7
     return _over(rgb_P3, colour_3, coverage(gap_P, footprint_P, 2 * BROW_THICK))
+
+
+def _glasses(rgb_P3: Tensor, across_P: Tensor, up_P: Tensor, footprint_P: Tensor) -> Tensor:
+    """Round rims drawn about the eyes, a bridge over the nose, and the bows back to the ears."""
+    x_P, y_P = across_P.abs() - EYE_ACROSS, up_P - EYE_UP
+    rim_P = (torch.sqrt((x_P / 1.06) ** 2 + y_P**2) - RIM).abs() - RIM_THICK
+    bridge_P = torch.maximum((y_P - 0.03 + 0.8 * across_P**2).abs() - RIM_THICK, x_P + RIM)
+    bow_P = torch.maximum((y_P - 0.04).abs() - RIM_THICK, RIM - x_P)
+    shape_P = torch.minimum(rim_P, torch.minimum(bridge_P, bow_P))
+    return _over(rgb_P3, RIM_RGB, coverage(shape_P, footprint_P, 2 * RIM_THICK))
 
 
 def _mouth(
@@ -138,7 +169,7 @@ def _mouth(
     """
     openness_P, width_P, rounding_P, teeth_P = expression.mouth_P4.unbind(-1)
     smile_P = expression.smile_P
-    wide_P = (0.27 + 0.17 * width_P + 0.10 * smile_P) * (1.0 - 0.46 * rounding_P)
+    wide_P = (0.27 + 0.17 * width_P + 0.10 * smile_P.abs()) * (1.0 - 0.46 * rounding_P)
     tall_P = 0.006 + 0.215 * openness_P + 0.040 * teeth_P + 0.030 * rounding_P * (openness_P * 4).clamp(max=1.0)
     lip_P = 0.050 + 0.032 * rounding_P
     bend_P = (0.03 + 0.21 * smile_P) * (1.0 - rounding_P)

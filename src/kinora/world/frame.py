@@ -5,12 +5,13 @@ Axes in names: N pixels of all views, one view after another; R rays of a list; 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kinora.world.backdrop import Backdrop, backdrop, glossy_sky, mirrored
+from kinora.world.backdrop import Backdrop, backdrop, glossy_sky, ground_depth, mirrored
 from kinora.world.boxes import Pairs, halo_pairs, influence_pairs, mirror_pairs, solid_pairs
 from kinora.world.ground import WATER, WOOD, footprint
 from kinora.world.paint import surface_rgb
@@ -20,6 +21,7 @@ from kinora.world.stage import Stage
 from kinora.world.stars import add_stars
 from kinora.world.tracer import first_hits, spans, surface
 from kinora.world.views import Rays, Views, dot, pixel_rays
+from kinora.world.weather import FALLS, add_falling
 
 __all__ = ["Picture", "draw"]
 
@@ -103,6 +105,10 @@ def draw(stage: Stage, *, truth: bool) -> Picture:
     solid_rays = dense.rays_at(candidates.solids.ray_P)
     near_P, far_P = spans(stage.solids, candidates.solids.solid_P, solid_rays.origin_3R, solid_rays.direction_3R)
     depth_N, solid_N = first_hits(total, candidates.solids.ray_P, candidates.solids.solid_P, near_P, far_P)
+    if stage.air.rough:
+        # Waves hide what is under them; calm water lets it show.
+        under_N = (stage.views.by_scene(stage.air.hand_S, rays.view_R) != 0.0) & (depth_N > behind.depth_R)
+        depth_N, solid_N = depth_N.masked_fill(under_N, math.inf), solid_N.masked_fill(under_N, -1)
 
     picture_3N = encode(behind.rgb_3R)
     picture_3N = picture_3N.repeat(1, views.count) if still else picture_3N
@@ -111,6 +117,8 @@ def draw(stage: Stage, *, truth: bool) -> Picture:
     key_N = _draw_solids(stage, dense, depth_N, solid_N, picture_3N)
     _draw_edges(stage, candidates, key_N, picture_3N)
     _draw_halos(stage, depth_N, solid_N, picture_3N)
+    if any(scene.place.weather in FALLS for scene in stage.scenes):
+        add_falling(stage, torch.minimum(depth_N, behind.depth_R.repeat(total // drawn)), picture_3N)
     return _with_truth(stage, picture_3N, depth_N, solid_N, behind, drawn, truth)
 
 
@@ -274,6 +282,9 @@ def _trace(stage: Stage, rays: Rays, candidates: _Candidates) -> Tensor:
     part = rays.at(pairs.ray_P)
     near_P, far_P = spans(stage.solids, pairs.solid_P, part.origin_3R, part.direction_3R)
     depth_R, solid_R = first_hits(count, pairs.ray_P, pairs.solid_P, near_P, far_P)
+    if stage.air.rough:
+        waves_R = stage.views.by_scene(stage.air.hand_S, rays.view_R) != 0.0
+        solid_R = solid_R.masked_fill(waves_R & (depth_R > ground_depth(stage, rays)), -1)
     rgb_3R = torch.empty_like(rays.direction_3R)
     hit, free = (solid_R >= 0).nonzero().squeeze(1), (solid_R < 0).nonzero().squeeze(1)
     if len(hit):

@@ -7,14 +7,16 @@ picture, which every aspect shows, is |x|, |y| <= tan(fov / 2).
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from kinora.world.cameras import start_pose
 from kinora.world.scene import Body, CameraPath, Figure, Scene, States, Vec3
+from kinora.world.solids import scene_parts
 
-__all__ = ["FIGURE_SPACE", "Room", "body_box", "figure_box", "stays_visible"]
+__all__ = ["FIGURE_SPACE", "Room", "all_in_frame", "body_box", "figure_box", "stays_visible"]
 
 Array = npt.NDArray[np.float64]
 Rectangle = tuple[float, float, float, float]
@@ -30,6 +32,10 @@ LEAST_SHOWN = 0.5
 """Share of the frames in which everything must be seen."""
 FIGURE_SPACE = 0.32
 """Metres around the axis of a figure that stay free."""
+ACT_SHOWN = 0.7
+"""Share of the frames in which every part of an act must be seen."""
+NEAREST_PART = 0.5
+"""Metres kept between the camera and any part of an act."""
 LEAST_DISTANCE = 0.9
 """Metres kept between the camera and the surface of any body or figure."""
 SIGNS_83 = np.array([(x, y, z) for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
@@ -114,6 +120,10 @@ def stays_visible(scene: Scene, states: States) -> bool:
     middle_F3 = np.array([0.0, 0.0, 0.75])
     centre_FK3 = np.concatenate([states.body_position_FN3, states.figure_root_FM3 + middle_F3], axis=1)
     reach_K = np.array([body.radius for body in scene.bodies] + [0.3] * len(scene.figures))
+    if scene.animals:
+        middle_A3 = np.array([[0.0, 0.0, 0.35 * animal.scale] for animal in scene.animals])
+        centre_FK3 = np.concatenate([centre_FK3, states.animal_root_FA3 + middle_A3], axis=1)
+        reach_K = np.concatenate([reach_K, [0.3 * animal.scale for animal in scene.animals]])
     away_FK3 = centre_FK3 - states.camera_pose_F34[:, None, :, 3]
     if (np.linalg.norm(away_FK3, axis=2) < reach_K + LEAST_DISTANCE).any():
         return False
@@ -124,6 +134,25 @@ def stays_visible(scene: Scene, states: States) -> bool:
     shown_FK = (np.abs(picture_FK2).max(axis=2) < edge_F1) & (seen_FK3[:, :, 2] > 0.0)
     shown_FK &= ~_hidden(picture_FK2, depth_FK, reach_K)
     return bool((shown_FK.mean(axis=0) >= LEAST_SHOWN).all())
+
+
+def all_in_frame(scene: Scene, states: States) -> bool:
+    """Whether every solid of an act starts in the central square and its middle stays there for most of the clip.
+
+    Which may hide which is the act's own affair; a close shot shows a head, so only that must be in the picture.
+    """
+    parts = scene_parts(replace(scene, panels=()), states)
+    if scene.camera.shot == "close":
+        parts = [part for part in parts if part.paint == "face"]
+    centre_FK3 = np.stack([part.centre_F3 for part in parts], axis=1)
+    reach_K = np.array([np.mean(part.half_3) for part in parts])
+    seen_FK3 = (centre_FK3 - states.camera_pose_F34[:, None, :, 3]) @ states.camera_pose_F34[:, :, :3]
+    if (seen_FK3[:, :, 2] < reach_K + NEAREST_PART).any():
+        return False
+    edge_F1 = np.tan(states.camera_fov_F / 2.0)[:, None] * seen_FK3[:, :, 2]
+    out_FK = np.abs(seen_FK3[:, :, :2]).max(axis=2)
+    starts = (out_FK[0] + 0.8 * reach_K < edge_F1[0]).all()
+    return bool(starts and (out_FK < edge_F1).mean(axis=0).min() >= ACT_SHOWN)
 
 
 def _hidden(picture_FK2: Array, depth_FK: Array, reach_K: Array) -> npt.NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor
 
 from kinora.core.slots import GROUNDS, SKIES
 from kinora.world.scene import Place
+from kinora.world.swell import hand_of
 
-__all__ = ["Air", "Light", "make_air"]
+__all__ = ["Air", "Light", "make_air", "sky_colour"]
 
 Rgb = tuple[float, float, float]
 
@@ -52,6 +53,58 @@ LIGHTS: dict[str, Light] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Veil:
+    """What weather does to light and sight."""
+
+    cover: float
+    """Share of the sky that grey cloud hides, and share of the key light that it spreads."""
+    density: float
+    """Share of light lost in a metre of air (at small distances)."""
+    softness: float
+    """Least softness of shadows."""
+
+
+VEILS = {
+    "clear": Veil(cover=0.0, density=0.0, softness=0.0),
+    "rain": Veil(cover=0.70, density=0.014, softness=0.30),
+    "snow": Veil(cover=0.65, density=0.022, softness=0.30),
+    "fog": Veil(cover=0.75, density=0.085, softness=0.40),
+}
+"""By the slot `weather`."""
+
+
+def sky_colour(place: Place) -> Rgb:
+    """Linear colour of cloud and fog under a place's sky: its haze, mostly grey, and never quite black."""
+    red, green, blue = LIGHTS[place.sky].haze
+    grey = 0.3 * red + 0.55 * green + 0.15 * blue
+    dim = 0.85 if place.weather == "rain" else 1.0
+    mixed = [dim * (0.3 * value + 0.7 * grey) + 0.02 for value in (red, green, blue)]
+    return mixed[0], mixed[1], mixed[2]
+
+
+def _light(place: Place) -> Light:
+    """The sky's light as the weather lets it through: what cloud takes from the key light comes from all around."""
+    light = LIGHTS[place.sky]
+    if place.weather == "clear":
+        return light
+    veil = VEILS[place.weather]
+    taken = 0.75 * veil.cover
+    return replace(
+        light,
+        key=_sum(light.key, light.key, -taken),
+        above=_sum(light.above, light.key, 0.42 * taken),
+        below=_sum(light.below, light.key, 0.16 * taken),
+        haze=sky_colour(place),
+        softness=max(light.softness, veil.softness),
+    )
+
+
+def _sum(first: Rgb, second: Rgb, amount: float) -> Rgb:
+    red, green, blue = (a + amount * b for a, b in zip(first, second, strict=True))
+    return red, green, blue
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Air:
     """Light and places of a chunk's scenes as tables, S last."""
@@ -71,6 +124,14 @@ class Air:
     grounds: tuple[int, ...]
     """Grounds that occur."""
     skies: tuple[int, ...]
+    veiled: bool
+    """Whether any scene has weather; `cover_S` and `density_S` are then worth looking at."""
+    cover_S: Tensor
+    density_S: Tensor
+    rough: bool
+    """Whether any scene has waves."""
+    hand_S: Tensor
+    """Side the waves run to, +1 or -1; 0 where it is calm."""
     host_toward_S3: np.ndarray
     host_softness_S: np.ndarray
 
@@ -82,7 +143,9 @@ def make_air(places: Sequence[Place], device: torch.device) -> Air:
         draw = np.random.default_rng([place.seed & 0xFFFFFFFF, 77])
         shifts.append(draw.uniform(0.0, 1.0, 2))
         sides.append(1.0 if draw.uniform() < 0.5 else -1.0)
-    lights = [LIGHTS[place.sky] for place in places]
+    lights = [_light(place) for place in places]
+    veils = [VEILS[place.weather] for place in places]
+    hands = [hand_of(place) if place.waves != "calm" and place.ground == "water" else 0.0 for place in places]
     toward_S3 = np.array([light.toward for light in lights]) * np.array([[side, 1.0, 1.0] for side in sides])
     toward_S3 /= np.linalg.norm(toward_S3, axis=1, keepdims=True)
     ground_S = [GROUNDS.index(place.ground) for place in places]
@@ -104,6 +167,11 @@ def make_air(places: Sequence[Place], device: torch.device) -> Air:
         sky_S=torch.tensor(sky_S, device=device),
         grounds=tuple(sorted(set(ground_S))),
         skies=tuple(sorted(set(sky_S))),
+        veiled=any(place.weather != "clear" for place in places),
+        cover_S=columns([veil.cover for veil in veils]),
+        density_S=columns([veil.density for veil in veils]),
+        rough=any(hands),
+        hand_S=columns(hands),
         host_toward_S3=toward_S3,
         host_softness_S=np.array([light.softness for light in lights]),
     )

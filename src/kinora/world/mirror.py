@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-from kinora.world.scene import Body, CameraPath, Figure, Panel, Scene, Vec3
+from kinora.world.scene import Animal, Body, CameraPath, Figure, Panel, Rope, Scene, Vec3
 
 __all__ = ["MIRRORED", "mirror"]
 
@@ -29,7 +30,10 @@ def mirror(scene: Scene) -> Scene:
         scene,
         bodies=tuple(_body(body) for body in scene.bodies),
         figures=tuple(_figure(figure) for figure in scene.figures),
+        place=replace(scene.place, wind=-scene.place.wind),
         panels=tuple(_panel(panel) for panel in scene.panels),
+        animals=tuple(_animal(animal) for animal in scene.animals),
+        ropes=tuple(_rope(rope) for rope in scene.ropes),
         camera=_camera(scene.camera),
     )
 
@@ -39,13 +43,35 @@ def _swapped(vector: Vec3) -> Vec3:
 
 
 def _body(body: Body) -> Body:
-    return replace(body, position=_swapped(body.position), velocity=_swapped(body.velocity), yaw=-body.yaw)
+    return replace(
+        body,
+        position=_swapped(body.position),
+        velocity=_swapped(body.velocity),
+        yaw=-body.yaw,
+        anchor=_swapped(body.anchor),
+        rate=-body.rate,
+    )
 
 
 def _figure(figure: Figure) -> Figure:
     # The rate of a turn changes sign with its sense; a walker's pace does not.
     speed = -figure.speed if figure.action == "turn" else figure.speed
-    return replace(figure, position=_swapped(figure.position), heading=-figure.heading, speed=speed)
+    return replace(
+        figure,
+        position=_swapped(figure.position),
+        heading=-figure.heading,
+        speed=speed,
+        gaze=-figure.gaze,
+        side=-figure.side,
+    )
+
+
+def _animal(animal: Animal) -> Animal:
+    return replace(animal, position=_swapped(animal.position), heading=-animal.heading)
+
+
+def _rope(rope: Rope) -> Rope:
+    return replace(rope, anchor=_swapped(rope.anchor), azimuth=math.pi - rope.azimuth)
 
 
 def _panel(panel: Panel) -> Panel:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["RICHEST_MIX", "SIMPLE_MIX", "TRAINING_MIX", "Mix"]
+__all__ = ["ACTS", "RICHEST_MIX", "SIMPLE_MIX", "TRAINING_MIX", "WIDE_MIX", "Mix"]
+
+ACTS = ("animal", "rope", "pendulum", "orbit", "carry", "push", "stroke", "eat", "talk", "close")
+"""Scenes of world 2.0 that are staged as a whole (`kinora.world.acts`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,24 @@ class Mix:
     """Of the floating bodies, those that only bob."""
     cards: float = 0.0
     """Of the scenes with a wall, those with a small picture card standing in front."""
+    acts: tuple[float, ...] = ()
+    """Shares of `ACTS` among all scenes; what they leave of 1 is the share of plain scenes, as everything above tells.
+    """
+    weather: float = 0.0
+    """Scenes with rain, snow or fog, a third each."""
+    waves: float = 0.0
+    """Of the scenes on water, those with waves."""
+    hats: float = 0.0
+    """Of the figures, those with a hat."""
+    glasses: float = 0.0
+    expressions: float = 0.0
+    """Of the figures that stand, nod or speak near the camera, those with another face than a neutral one."""
+
+    @property
+    def world(self) -> str:
+        """The version of the world that has all that this mix can draw."""
+        added = (*self.acts, self.weather, self.waves, self.hats, self.glasses, self.expressions)
+        return "2.0" if any(added) else "1.0"
 
 
 TRAINING_MIX = Mix()
@@ -52,3 +73,14 @@ RICHEST_MIX = Mix(
     cards=0.4,
 )
 """Much at once, for timing the renderer."""
+WIDE_MIX = Mix(
+    figures=0.28,
+    water=0.2,
+    acts=(0.085, 0.06, 0.045, 0.05, 0.04, 0.04, 0.04, 0.04, 0.055, 0.08),
+    weather=0.21,
+    waves=0.5,
+    hats=0.45,
+    glasses=0.35,
+    expressions=0.75,
+)
+"""The training mix of world 2.0: each act and each weather in 4 to 8 of a hundred scenes."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from kinora.world.scene import Figure
 
-__all__ = ["FigureMotion", "figure_motion", "heading_vector"]
+__all__ = ["WALKING", "FigureMotion", "figure_motion", "heading_vector"]
 
 Array = npt.NDArray[np.float64]
 
@@ -24,6 +24,17 @@ CROUCH_SECONDS, PAUSE_SECONDS = 0.35, 0.3
 NOD_SECONDS, NOD_ANGLE = 1.2, 0.45
 SMILE_SECONDS = 0.6
 BLINK_EVERY, BLINK_SECONDS = 2.7, 0.26
+WALKING = ("walk", "carry", "push")
+"""Actions that take a figure along its heading; what its arms do there is `handling`'s."""
+
+_EXPRESSIONS: dict[str, tuple[float, tuple[float, float, float], tuple[float, float, float, float]]] = {
+    "neutral": (0.15, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)),
+    "smile": (1.0, (0.25, 0.0, 0.0), (0.22, 0.6, 0.0, 0.7)),
+    "frown": (-0.85, (0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 0.0)),
+    "surprised": (0.0, (1.0, 0.0, 1.0), (0.62, 0.10, 0.62, 0.0)),
+}
+"""By the slot `figure.expression`: smile, brows and eyes as in `States.figure_brow_FM3`, and the mouth of one who does
+not speak."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +45,9 @@ class FigureMotion:
     heading_F: Array
     head_F2: Array
     limbs_F4: Array
+    spread_F2: Array
     face_F2: Array
+    brow_F3: Array
     mouth_F4: Array
 
 
@@ -49,10 +62,11 @@ def figure_motion(figure: Figure, time_F: Array, *, gravity: float, phase: float
     root_F3 = np.repeat(np.array(figure.position)[None], frames, axis=0)
     heading_F = np.full(frames, figure.heading)
     head_F2 = np.zeros((frames, 2))
-    head_F2[:, 0] = 0.04 * np.sin(2.0 * np.pi * (time_F / 3.7 + phase))
+    head_F2[:, 0] = 0.04 * np.sin(2.0 * np.pi * (time_F / 3.7 + phase)) + figure.gaze
     limbs_F4 = 0.03 * np.sin(2.0 * np.pi * (time_F / 2.9 + phase))[:, None] * np.array([1.0, 1.0, 0.0, 0.0])
-    face_F2 = np.column_stack([np.full(frames, 0.15), _blinks(time_F, phase)])
-    if figure.action == "walk":
+    smile, brow_3, mouth_4 = _EXPRESSIONS[figure.expression]
+    face_F2 = np.column_stack([np.full(frames, smile), _blinks(time_F, phase)])
+    if figure.action in WALKING:
         distance_F = figure.speed * time_F
         root_F3 += distance_F[:, None] * heading_vector(figure.heading)
         limbs_F4 = _walking_limbs(distance_F, figure.identity.height)
@@ -69,8 +83,10 @@ def figure_motion(figure: Figure, time_F: Array, *, gravity: float, phase: float
         heading_F=heading_F,
         head_F2=head_F2,
         limbs_F4=limbs_F4,
+        spread_F2=np.zeros((frames, 2)),
         face_F2=face_F2,
-        mouth_F4=_mouth(figure, time_F),
+        brow_F3=np.tile(np.array(brow_3), (frames, 1)),
+        mouth_F4=_mouth(figure, time_F, mouth_4),
     )
 
 
@@ -101,12 +117,12 @@ def _blinks(time_F: Array, phase: float) -> Array:
     return np.clip(1.2 * (1.0 - np.abs(2.0 * since_F / BLINK_SECONDS - 1.0)), 0.0, 1.0)
 
 
-def _mouth(figure: Figure, time_F: Array) -> Array:
+def _mouth(figure: Figure, time_F: Array, silent_4: tuple[float, float, float, float]) -> Array:
     """The speech track read at the frames' times, by linear interpolation; closed before it starts and after it
-    ends.
+    ends. Without one the mouth of the expression.
     """
     if figure.speech is None or not len(figure.speech.mouth_F4):
-        return np.zeros((len(time_F), 4))
+        return np.tile(np.array(silent_4), (len(time_F), 1))
     track_F4 = figure.speech.mouth_F4
     track_time_F = np.arange(len(track_F4)) / figure.speech.frame_rate
     axes = [np.interp(time_F, track_time_F, track_F4[:, axis], right=0.0) for axis in range(4)]

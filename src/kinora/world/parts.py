@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FIGURE_OWNER", "KINDS", "PANEL_OWNER", "Part"]
+__all__ = ["ANIMAL_OWNER", "FIGURE_OWNER", "KINDS", "PANEL_OWNER", "ROPE_OWNER", "STRING_OWNER", "Part"]
 
 KINDS = ("sphere", "cube", "cylinder", "cone")
 """Unit solids inside the box [-1, 1]^3: cylinder and cone stand along z, the cone's tip at z = 1, base at z = -1."""
 
 FIGURE_OWNER = 32
-"""Owner ids: 0 sky, 1 ground, 2 + i body i, 32 + m figure m, 64 + p panel p."""
-PANEL_OWNER = 64
+"""Owner ids: 0 sky, 1 ground, 2 + i body i, 32 + m figure m, 48 + a animal a, 56 + r rope r with its frame, 60 + i the
+string of body i with its frame, 64 + p panel p."""
+ANIMAL_OWNER, ROPE_OWNER, STRING_OWNER, PANEL_OWNER = 48, 56, 60, 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

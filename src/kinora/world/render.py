@@ -30,7 +30,9 @@ class Rendered:
     rgb_BFHW3: Tensor
     """uint8, sRGB."""
     ids_BFHW: Tensor | None = None
-    """int16: 0 sky, 1 ground, 2 + i body i, 32 + m figure m, 64 + p panel p. At the pixel's centre."""
+    """int16: 0 sky, 1 ground, 2 + i body i, 32 + m figure m, 48 + a animal a, 56 + r rope r, 60 + i the string of
+    body i (both with their frames), 64 + p panel p. At the pixel's centre; rain and snow have no id.
+    """
     depth_BFHW: Tensor | None = None
     """float32 metres along the view axis; infinite in the sky."""
 

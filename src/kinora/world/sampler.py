@@ -6,9 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from kinora.core.errors import InputError
-from kinora.world.casting import Cast, draw_cast
-from kinora.world.framing import FIGURE_SPACE, stays_visible
-from kinora.world.mix import TRAINING_MIX, Mix
+from kinora.world.acts import stage_act
+from kinora.world.casting import Cast, draw_cast, one_of
+from kinora.world.dressing import dressed, in_split, with_held_out
+from kinora.world.framing import FIGURE_SPACE, all_in_frame, stays_visible
+from kinora.world.mix import ACTS, TRAINING_MIX, Mix
 from kinora.world.scene import Scene, States
 from kinora.world.simulate import simulate
 from kinora.world.splits import SPLITS
@@ -20,6 +22,8 @@ __all__ = ["sample_scene"]
 STAGINGS = 40
 """Tries to stage a cast before another is drawn."""
 CASTS = 400
+TOUCHING = ("carry", "push", "stroke", "eat", "close")
+"""Acts in which one thing may stand before another, or too near for a whole figure to be seen."""
 LATEST_STRIKE = 0.6
 """Share of the clip within which a collision must have happened."""
 
@@ -30,12 +34,61 @@ def sample_scene(seed: int, *, split: str = "train", mix: Mix = TRAINING_MIX) ->
         raise InputError(f"There is no split {split!r} of the world; choose one of {', '.join(SPLITS)}.")
     rng = np.random.default_rng([seed, SPLITS.index(split)])
     for _ in range(CASTS):
-        cast = draw_cast(rng, mix, split)
-        for _ in range(STAGINGS):
-            scene = stage(rng, cast, seed, split)
-            if scene is not None and _plays_out(scene, cast):
-                return scene
+        scene = _plain(rng, mix, seed, split) if mix.world == "1.0" else _wide(rng, mix, seed, split)
+        if scene is not None:
+            return scene
     raise AssertionError(f"No cast of seed {seed} (split {split}) could be staged in {CASTS} draws.")
+
+
+def _plain(rng: np.random.Generator, mix: Mix, seed: int, split: str) -> Scene | None:
+    """A cast on one of its stagings, or None where none would do: the scenes of world 1.0."""
+    cast = draw_cast(rng, mix, split)
+    for _ in range(STAGINGS):
+        scene = stage(rng, cast, seed, split)
+        if scene is not None and _plays_out(scene, cast):
+            return scene
+    return None
+
+
+def _wide(rng: np.random.Generator, mix: Mix, seed: int, split: str) -> Scene | None:
+    """An act or a plain scene, dressed; what is out of range is so by its plain cast alone."""
+    act = one_of(rng, (*ACTS, "plain"), (*mix.acts, 1.0 - sum(mix.acts))) if mix.acts else "plain"
+    if act != "plain" and split != "out_of_range":
+        return _act(rng, act, mix, seed, split)
+    scene = _plain(rng, mix, seed, split)
+    if scene is None or _talks_over(scene):
+        return None
+    for _ in range(STAGINGS):
+        done = dressed(rng, scene, mix)
+        if in_split(done):
+            return done
+    return None
+
+
+def _act(rng: np.random.Generator, act: str, mix: Mix, seed: int, split: str) -> Scene | None:
+    """An act in its split and before the camera's eyes, or None where no staging was."""
+    for _ in range(STAGINGS):
+        scene = stage_act(rng, act, mix, seed, split)
+        if scene is None:
+            continue
+        scene = dressed(rng, scene, mix)
+        if split == "held_out":
+            scene = with_held_out(rng, scene)
+        if not in_split(scene):
+            continue
+        states = simulate(scene)
+        if all_in_frame(scene, states) and (act in TOUCHING or stays_visible(scene, states)):
+            return scene
+    return None
+
+
+def _talks_over(scene: Scene) -> bool:
+    """Whether somebody speaks while others do anything but listen."""
+    actions = [figure.action for figure in scene.figures]
+    if "speak" not in actions:
+        return False
+    actions.remove("speak")
+    return any(action != "stand" for action in actions)
 
 
 def _plays_out(scene: Scene, cast: Cast) -> bool:

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from kinora.core.visemes import VisemeTrack
 
 __all__ = [
+    "HANDLED",
     "WORLD_VERSION",
+    "Animal",
     "Body",
     "CameraPath",
     "Figure",
@@ -23,6 +25,7 @@ __all__ = [
     "Physics",
     "Picture",
     "Place",
+    "Rope",
     "Scene",
     "States",
 ]
@@ -36,6 +39,9 @@ Rgb = tuple[float, float, float]
 BODY_RADIUS = {"small": 0.34, "medium": 0.5, "large": 0.72}
 """Half the height of a body of each size, metres; bodies are as wide as they are high."""
 
+HANDLED = ("carried", "pushed", "eaten")
+"""Actions of a body that are a figure's doing: no values of the slot `body.action`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
@@ -46,7 +52,9 @@ class Body:
     size: str
     material: str
     action: str = "rest"
-    """What it does, a value of the slot `body.action`; the sampler sets position and velocity to match."""
+    """What it does, a value of the slot `body.action` or of `HANDLED` (by the first figure); the sampler sets position
+    and velocity to match.
+    """
     position: Vec3 = (0.0, 0.0, 0.5)
     """Centre at time 0."""
     velocity: Vec3 = (0.0, 0.0, 0.0)
@@ -56,7 +64,11 @@ class Body:
     friction: float = 0.0
     """Coulomb coefficient of sliding for cubes, cylinders and cones; rolling resistance for spheres."""
     scale: float = 1.0
-    """Factor on the size's radius, for scenes out of range."""
+    """Factor on the size's radius, for scenes out of range and for what figures can hold."""
+    anchor: Vec3 = (0.0, 0.0, 0.0)
+    """What a swinging body hangs from by a string, or the middle of the circle of an orbiting one."""
+    rate: float = 0.0
+    """Of an orbiting body: radians a second, positive anticlockwise seen from above."""
 
     @property
     def radius(self) -> float:
@@ -88,6 +100,11 @@ class Identity:
     """Factor on the head's size, 0.85 to 1.2."""
     girth: float = 1.0
     """Factor on the body's width, 0.85 to 1.2."""
+    hat: str = "none"
+    """A value of the slot `figure.hat`."""
+    hat_colour: str = "red"
+    """Colour of a cap or party hat, and of a top hat's band."""
+    glasses: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +119,46 @@ class Figure:
     action: str = "stand"
     speed: float = 0.0
     """Metres a second when walking; radians a second when turning, positive to its own left."""
+    expression: str = "neutral"
+    """A value of the slot `figure.expression`, kept all the time."""
+    gaze: float = 0.0
+    """Where its head is turned while it stands, nods or speaks, radians, own left positive."""
+    side: float = 1.0
+    """The hand that eats or strokes: +1 its own left, -1 its own right."""
     speech: VisemeTrack | None = field(default=None, compare=False)
     name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Animal:
+    """A toy dog."""
+
+    colour: str
+    """Of its coat, a value of the slot `animal.colour`."""
+    position: Vec3 = (0.0, 0.0, 0.0)
+    """The ground under its middle at time 0."""
+    heading: float = 0.0
+    """As of a figure: 0 is toward the starting camera, positive turns to its own left."""
+    action: str = "sit"
+    """A value of the slot `animal.action`: walk, sit, wag (stands and wags its tail)."""
+    speed: float = 0.0
+    """Metres a second when walking."""
+    scale: float = 1.0
+    """Factor on its size; at 1 it stands 0.65 m high."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rope:
+    """A rope that hangs from the bar of a frame, drawn aside at time 0 and let go."""
+
+    anchor: Vec3 = (0.0, 0.0, 2.5)
+    length: float = 1.7
+    angle: float = 0.0
+    """How far it is drawn aside, radians from the vertical; at 0 it hangs still."""
+    azimuth: float = 0.0
+    """The level direction it is drawn to: 0 is +x, positive turns towards +y."""
+    damping: float = 0.03
+    """Damping ratio of each of its modes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +189,13 @@ class Place:
     ground: str
     sky: str
     seed: int = 0
-    """Lays out clouds, stars, tufts, ripples and grain."""
+    """Lays out clouds, stars, tufts, ripples, grain, drops and flakes."""
+    weather: str = "clear"
+    """A value of the slot `weather`."""
+    waves: str = "calm"
+    """A value of the slot `waves`; there are waves on water only."""
+    wind: float = 0.0
+    """To the right (+x), in units of a light breeze: slants rain, carries snow, and its sign turns the waves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +216,8 @@ class CameraPath:
     target: Vec3 = (0.0, 0.0, 0.8)
     fov: float = 0.72
     """Angle across the shorter side of the picture at time 0, radians."""
+    shot: str = "wide"
+    """A value of the slot `shot`: close is a face that fills much of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +229,8 @@ class Scene:
     figures: tuple[Figure, ...] = ()
     panels: tuple[Panel, ...] = ()
     """The first panel is the backdrop when the slot `backdrop` is not none."""
+    animals: tuple[Animal, ...] = ()
+    ropes: tuple[Rope, ...] = ()
     camera: CameraPath = CameraPath()
     physics: Physics = Physics()
     seconds: float = 5.0
@@ -182,7 +247,10 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class States:
-    """A scene over time, in float64. F frames, N bodies, M figures. The exact physical truth."""
+    """A scene over time, in float64: the exact physical truth.
+
+    F frames, N bodies, M figures, A animals, R ropes, J joints of a rope.
+    """
 
     body_position_FN3: npt.NDArray[np.float64]
     body_rotation_FN33: npt.NDArray[np.float64]
@@ -195,10 +263,23 @@ class States:
     """Yaw (own left positive) and pitch (down positive) of the head against the body."""
     figure_limbs_FM4: npt.NDArray[np.float64]
     """Swing forward of left arm, right arm, left leg, right leg."""
+    figure_spread_FM2: npt.NDArray[np.float64]
+    """How much further outward than at rest the left and the right arm are turned."""
     figure_face_FM2: npt.NDArray[np.float64]
-    """Smile in [0, 1] and eyelid closure in [0, 1]."""
+    """Smile in [-1, 1] (below 0 the mouth turns down) and eyelid closure in [0, 1]."""
+    figure_brow_FM3: npt.NDArray[np.float64]
+    """Brows raised, brows drawn together, eyes opened wide, each in [0, 1]."""
     figure_mouth_FM4: npt.NDArray[np.float64]
     """Mouth shape, axes as in `kinora.core.visemes.MOUTH_AXES`."""
+    animal_root_FA3: npt.NDArray[np.float64]
+    """The ground under its middle."""
+    animal_heading_FA: npt.NDArray[np.float64]
+    animal_legs_FA4: npt.NDArray[np.float64]
+    """Swing forward of the front left, front right, hind left and hind right leg."""
+    animal_pose_FA4: npt.NDArray[np.float64]
+    """How far it sits (0 stands, 1 sits), yaw of the tail (own left positive), yaw and pitch of the head."""
+    rope_FRJ3: npt.NDArray[np.float64]
+    """Joints from the bar down to the free end."""
     camera_pose_F34: npt.NDArray[np.float64]
     camera_fov_F: npt.NDArray[np.float64]
     time_F: npt.NDArray[np.float64]

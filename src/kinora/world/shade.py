@@ -214,7 +214,17 @@ def shade(stage: Stage, rays: Rays, depth_H: Tensor, solid_H: Tensor) -> tuple[T
                 chosen = (material_H == number).nonzero().squeeze(1)
                 if len(chosen):
                     rgb_3H.index_copy_(1, chosen, look(stage, scene.at(chosen), rgb_3H.index_select(1, chosen)))
+    if air.veiled:
+        rgb_3H = _veiled(stage, rays, depth_H, rgb_3H)
     return rgb_3H, facet_H
+
+
+def _veiled(stage: Stage, rays: Rays, depth_H: Tensor, rgb_3H: Tensor) -> Tensor:
+    """What is left of colours through the air between, which adds its own."""
+    density_H = stage.views.by_scene(stage.air.density_S, rays.view_R)
+    distance_H = dot(rays.direction_3R, rays.direction_3R).sqrt() * depth_H
+    haze_3H = stage.views.by_scene(stage.air.haze_3S, rays.view_R).expand_as(rgb_3H)
+    return torch.lerp(haze_3H, rgb_3H, torch.exp(-density_H * distance_H))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from kinora.world.animals import animal_motion
 from kinora.world.cameras import camera_path
+from kinora.world.handling import with_hands
 from kinora.world.motion import figure_motion
 from kinora.world.scene import Scene, States
+from kinora.world.swinging import JOINTS, rope_joints
 from kinora.world.trajectories import Trajectories, trajectories
 
 __all__ = ["simulate"]
@@ -24,6 +27,9 @@ def simulate(scene: Scene, *, bodies: Trajectories | None = None) -> States:
         )
         for m, figure in enumerate(scene.figures)
     ]
+    motions = [with_hands(scene, m, motion, time_F) for m, motion in enumerate(motions)]
+    pets = [animal_motion(animal, time_F) for animal in scene.animals]
+    ropes = [rope_joints(rope, scene.physics.gravity, time_F) for rope in scene.ropes]
     pose_F34, fov_F = camera_path(scene.camera, time_F)
     return States(
         body_position_FN3=bodies.position_FN3,
@@ -33,8 +39,15 @@ def simulate(scene: Scene, *, bodies: Trajectories | None = None) -> States:
         figure_heading_FM=_side_by_side([motion.heading_F for motion in motions], scene.frames),
         figure_head_FM2=_side_by_side([motion.head_F2 for motion in motions], scene.frames, 2),
         figure_limbs_FM4=_side_by_side([motion.limbs_F4 for motion in motions], scene.frames, 4),
+        figure_spread_FM2=_side_by_side([motion.spread_F2 for motion in motions], scene.frames, 2),
         figure_face_FM2=_side_by_side([motion.face_F2 for motion in motions], scene.frames, 2),
+        figure_brow_FM3=_side_by_side([motion.brow_F3 for motion in motions], scene.frames, 3),
         figure_mouth_FM4=_side_by_side([motion.mouth_F4 for motion in motions], scene.frames, 4),
+        animal_root_FA3=_side_by_side([pet.root_F3 for pet in pets], scene.frames, 3),
+        animal_heading_FA=_side_by_side([pet.heading_F for pet in pets], scene.frames),
+        animal_legs_FA4=_side_by_side([pet.legs_F4 for pet in pets], scene.frames, 4),
+        animal_pose_FA4=_side_by_side([pet.pose_F4 for pet in pets], scene.frames, 4),
+        rope_FRJ3=_side_by_side(ropes, scene.frames, JOINTS, 3),
         camera_pose_F34=pose_F34,
         camera_fov_F=fov_F,
         time_F=time_F,

@@ -15,9 +15,25 @@ from kinora.world.views import Views, dot
 
 __all__ = ["horizon_rgb", "sky_rgb"]
 
+FOG_HEIGHT = 9.0
+"""Metres up to which air is thick where the weather is not clear."""
+
 
 def sky_rgb(views: Views, air: Air, view_R: Tensor, toward_3R: Tensor) -> Tensor:
     """Linear RGB (3, R) of the sky toward unit directions; below the horizon the horizon's colour."""
+    rgb_3R = _clear_rgb(views, air, view_R, toward_3R)
+    return _covered(views, air, view_R, toward_3R, rgb_3R) if air.veiled else rgb_3R
+
+
+def _covered(views: Views, air: Air, view_R: Tensor, toward_3R: Tensor, rgb_3R: Tensor) -> Tensor:
+    """Cloud before the sky, and low fog: thick at the horizon, thinner overhead."""
+    cover_R, density_R = views.by_scene(air.cover_S, view_R), views.by_scene(air.density_S, view_R)
+    through_R = torch.exp(density_R * (-FOG_HEIGHT / toward_3R[2].clamp_min(0.02)))
+    haze_3R = views.by_scene(air.haze_3S, view_R).expand_as(rgb_3R)
+    return torch.lerp(haze_3R, rgb_3R, (1.0 - cover_R) * through_R)
+
+
+def _clear_rgb(views: Views, air: Air, view_R: Tensor, toward_3R: Tensor) -> Tensor:
     shift_2R, side_R = views.by_scene(air.shift_2S, view_R), views.by_scene(air.side_S, view_R)
     if len(air.skies) == 1:
         return _SKIES[SKIES[air.skies[0]]](toward_3R, shift_2R, side_R)
@@ -43,6 +59,8 @@ def horizon_rgb(views: Views, air: Air, view_R: Tensor, direction_3R: Tensor) ->
     side_R, sky_R = views.by_scene(air.side_S, view_R), views.by_scene(air.sky_S, view_R)
     for index in low:
         glow_3R = _GLOWS[SKIES[index]](flat_3R, side_R)[0]
+        if air.veiled:
+            glow_3R = glow_3R * (views.by_scene(air.density_S, view_R) == 0.0)
         haze_3R = haze_3R + (glow_3R if len(air.skies) == 1 else glow_3R * (sky_R == index))
     return haze_3R
 

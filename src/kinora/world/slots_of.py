@@ -1,17 +1,18 @@
 """What is true of a scene, told in the vocabulary of slots.
 
 Directions are those of the picture: seen by the camera as it stands at the start. A slot that does not apply is None
-(the speed of a body that lies still, the camera speed of a still camera).
+(the speed of a body that lies still, the camera speed of a still camera, waves on dry ground).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from kinora.core.slots import BodySlots, FigureSlots, SceneSlots
+from kinora.core.slots import TETHERED, AnimalSlots, BodySlots, FigureSlots, SceneSlots
 from kinora.world.cameras import start_pose
 from kinora.world.motion import heading_vector
-from kinora.world.scene import Body, CameraPath, Figure, Scene
+from kinora.world.scene import HANDLED, Animal, Body, CameraPath, Figure, Scene
 from kinora.world.trajectories import trajectories
 
 __all__ = ["FAST", "MOVING", "direction_of", "scene_slots"]
@@ -20,6 +21,8 @@ FAST = 0.7
 """Metres a second along the ground from which a body counts as fast; sampled speeds keep far from it."""
 MOVING = 0.1
 """Metres a second along the ground under which a body has no direction."""
+WALKING = ("walk", "carry", "push")
+"""What figures do on their way somewhere."""
 
 
 def scene_slots(scene: Scene) -> SceneSlots:
@@ -28,13 +31,25 @@ def scene_slots(scene: Scene) -> SceneSlots:
     return SceneSlots(
         bodies=tuple(_body_slots(body, camera) for body in scene.bodies),
         figures=tuple(_figure_slots(figure, camera) for figure in scene.figures),
+        animals=tuple(_animal_slots(animal, camera) for animal in scene.animals),
         ground=scene.place.ground,
         sky=scene.place.sky,
         camera=camera.kind,
         camera_speed=None if camera.kind == "still" else camera.speed,
         backdrop=scene.panels[0].picture.kind if scene.panels else "none",
         event="collision" if len(scene.bodies) > 1 and trajectories(scene).met else "none",
+        weather=scene.place.weather,
+        waves=scene.place.waves if scene.place.ground == "water" else None,
+        rope=_rope_slot(scene),
+        shot=camera.shot,
     )
+
+
+def _rope_slot(scene: Scene) -> str:
+    """Whether a rope hangs, swings or is not there."""
+    if not scene.ropes:
+        return "none"
+    return "swing" if any(rope.angle != 0 for rope in scene.ropes) else "hang"
 
 
 def direction_of(across: float, along: float, camera: CameraPath) -> str:
@@ -52,13 +67,15 @@ def direction_of(across: float, along: float, camera: CameraPath) -> str:
 
 
 def _body_slots(body: Body, camera: CameraPath) -> BodySlots:
+    looks = BodySlots(colour=body.colour, shape=body.shape, size=body.size, material=body.material)
+    if body.action in HANDLED:
+        return looks
+    if body.action in TETHERED:
+        return replace(looks, action=body.action, direction="none")
     speed = math.hypot(body.velocity[0], body.velocity[1])
     paced = body.action in ("roll", "slide", "float") and speed >= MOVING
-    return BodySlots(
-        colour=body.colour,
-        shape=body.shape,
-        size=body.size,
-        material=body.material,
+    return replace(
+        looks,
         action=body.action,
         direction=direction_of(body.velocity[0], body.velocity[1], camera),
         speed=("fast" if speed >= FAST else "slow") if paced else None,
@@ -66,10 +83,23 @@ def _body_slots(body: Body, camera: CameraPath) -> BodySlots:
 
 
 def _figure_slots(figure: Figure, camera: CameraPath) -> FigureSlots:
-    across, along, _ = heading_vector(figure.heading) if figure.action == "walk" else (0.0, 0.0, 0.0)
+    identity = figure.identity
     return FigureSlots(
-        hair=figure.identity.hair,
-        clothes=figure.identity.clothes,
+        hair=identity.hair,
+        clothes=identity.clothes,
         action=figure.action,
-        direction=direction_of(across, along, camera),
+        direction=_heading_direction(figure.heading, figure.action in WALKING, camera),
+        hat=identity.hat,
+        glasses="yes" if identity.glasses else "no",
+        expression=figure.expression,
     )
+
+
+def _animal_slots(animal: Animal, camera: CameraPath) -> AnimalSlots:
+    direction = _heading_direction(animal.heading, animal.action == "walk", camera)
+    return AnimalSlots(colour=animal.colour, action=animal.action, direction=direction)
+
+
+def _heading_direction(heading: float, walking: bool, camera: CameraPath) -> str:
+    across, along, _ = heading_vector(heading) if walking else (0.0, 0.0, 0.0)
+    return direction_of(across, along, camera)

@@ -116,13 +116,22 @@ def panel_parts(scene: Scene, frames: int) -> list[Part]:
 
 
 def scene_parts(scene: Scene, states: States) -> list[Part]:
-    """All solids of a scene, posed at every frame of `states`: bodies, figures, panels."""
+    """All solids of a scene, posed at every frame of `states`: bodies, figures, animals, ropes, strings, panels."""
     parts = body_parts(scene, states)
     if scene.figures:
         from kinora.world.figures import figure_parts
 
         for index, figure in enumerate(scene.figures):
             parts.extend(figure_parts(figure, states, index))
+    if scene.animals:
+        from kinora.world.animals import animal_parts
+
+        for index, animal in enumerate(scene.animals):
+            parts.extend(animal_parts(animal, states, index))
+    if scene.ropes or any(body.action == "swing" for body in scene.bodies):
+        from kinora.world.rigs import rope_parts, string_parts
+
+        parts += rope_parts(scene, states) + string_parts(scene, states)
     return parts + panel_parts(scene, len(states.time_F))
 
 

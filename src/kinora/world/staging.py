@@ -21,7 +21,7 @@ from kinora.world.physics import floating_height
 from kinora.world.scene import Body, CameraPath, Figure, Panel, Picture, Place, Scene, Vec3
 from kinora.world.speech import random_speech
 
-__all__ = ["CAMERA_RATES", "GROUND_SPEEDS", "stage"]
+__all__ = ["CAMERA_RATES", "GROUND_SPEEDS", "stage", "wall"]
 
 Rng = np.random.Generator
 Thing = TypeVar("Thing", Body, Figure)
@@ -239,17 +239,22 @@ def _panels(rng: Rng, cast: Cast) -> tuple[Panel, ...]:
     """The wall behind everything; low enough that the sky still shows above it."""
     if cast.backdrop == "none":
         return ()
+    behind = wall(rng, cast.backdrop, moving=cast.moving_picture)
+    return (behind, _card(rng)) if cast.card else (behind,)
+
+
+def wall(rng: Rng, picture: str, *, moving: bool) -> Panel:
+    """A wall across the back of the stage with a picture of a kind, which may drift."""
     drift = (0.0, 0.0)
-    if cast.moving_picture:
+    if moving:
         drift = (float(rng.uniform(-0.04, 0.04)), float(rng.uniform(-0.02, 0.02)))
     height = float(rng.uniform(2.4, 3.2))
-    wall = Panel(
-        picture=Picture(kind=cast.backdrop, seed=int(rng.integers(1 << 30)), drift=drift),
+    return Panel(
+        picture=Picture(kind=picture, seed=int(rng.integers(1 << 30)), drift=drift),
         centre=(0.0, float(rng.uniform(4.5, 6.0)), 0.5 * height),
         width=14.0,
         height=height,
     )
-    return (wall, _card(rng)) if cast.card else (wall,)
 
 
 def _card(rng: Rng) -> Panel:

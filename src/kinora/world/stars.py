@@ -33,7 +33,9 @@ def add_stars(stage: Stage, views: int, rgb_3R: Tensor, depth_R: Tensor) -> None
         return
     one = stage.views
     direction_N3, bright_N = star_directions()
-    dark_V = stage.air.sky_S.cpu().numpy()[one.host_scene_V[:views]] == NIGHT
+    dark_S = stage.air.sky_S.cpu().numpy() == NIGHT
+    dark_S = dark_S & np.array([scene.place.weather == "clear" for scene in stage.scenes])
+    dark_V = dark_S[one.host_scene_V[:views]]
     camera_VN3 = np.einsum("ni,vij->vnj", direction_N3, one.host_pose_V34[:views, :, :3])
     ahead_VN = (camera_VN3[..., 2] > 0.2) & dark_V[:, None]
     scale = one.host_focal_V[:views, None] / np.maximum(camera_VN3[..., 2], 0.2)

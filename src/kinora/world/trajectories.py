@@ -7,22 +7,27 @@ each contact.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from kinora.core.poses import rotation_about
 from kinora.world.collisions import Contact, bounce_apart, contact, obstacle_contact, rest_height
-from kinora.world.motion import heading_vector
+from kinora.world.handling import handled_path
+from kinora.world.motion import WALKING, heading_vector
 from kinora.world.physics import Mover, advance, start
-from kinora.world.scene import Figure, Scene
+from kinora.world.scene import HANDLED, Body, Figure, Scene
+from kinora.world.swell import swell_at
+from kinora.world.swinging import Path, orbit_path, swing_path
 
 __all__ = ["Trajectories", "trajectories"]
 
 Array = npt.NDArray[np.float64]
 Pair = tuple[int, int]
 
+SCRIPTED = ("swing", "orbit", *HANDLED)
+"""Actions whose motion is known beforehand: nothing pushes these bodies, and they push nothing."""
 STEPS_PER_SECOND = 96
 TOUCHING = 1e-5
 """Metres at which two surfaces count as touching."""
@@ -62,6 +67,10 @@ def trajectories(scene: Scene, *, only: set[Pair] | None = None) -> Trajectories
     """The bodies at every frame. With `only`, gives up at the first contact of any other pair; later frames are then
     zero.
     """
+    if any(body.action in SCRIPTED for body in scene.bodies):
+        return _with_scripted(scene, only)
+    if scene.place.waves != "calm" and scene.place.ground == "water":
+        return _on_waves(scene, only)
     play = _Play(scene=scene, movers=[start(body, water=scene.place.ground == "water") for body in scene.bodies])
     frames, count = scene.frames, len(play.movers)
     position_FN3, velocity_FN3 = np.zeros((frames, count, 3)), np.zeros((frames, count, 3))
@@ -81,6 +90,46 @@ def trajectories(scene: Scene, *, only: set[Pair] | None = None) -> Trajectories
         if frame + 1 < frames:
             _frame(play, frame / scene.frame_rate, 1.0 / scene.frame_rate)
     return Trajectories(position_FN3=position_FN3, rotation_FN33=rotation_FN33, velocity_FN3=velocity_FN3, met=play.met)
+
+
+def _on_waves(scene: Scene, only: set[Pair] | None) -> Trajectories:
+    """As on calm water, and lifted by the waves as they pass: the bodies are small against them."""
+    calm = trajectories(replace(scene, place=replace(scene.place, waves="calm")), only=only)
+    time_F1 = np.arange(scene.frames)[:, None] / scene.frame_rate
+    x_FN, y_FN, _ = np.moveaxis(calm.position_FN3, 2, 0)
+    height_FN, climb_FN = swell_at(scene.place, x_FN, y_FN, time_F1)
+    position_FN3, velocity_FN3 = calm.position_FN3.copy(), calm.velocity_FN3.copy()
+    position_FN3[:, :, 2] += height_FN
+    velocity_FN3[:, :, 2] += climb_FN
+    return replace(calm, position_FN3=position_FN3, velocity_FN3=velocity_FN3)
+
+
+def _with_scripted(scene: Scene, only: set[Pair] | None) -> Trajectories:
+    """Scripted bodies go their way whatever happens; the others play among themselves."""
+    frames, count = scene.frames, len(scene.bodies)
+    time_F = np.arange(frames) / scene.frame_rate
+    free = [n for n, body in enumerate(scene.bodies) if body.action not in SCRIPTED]
+    rest = trajectories(replace(scene, bodies=tuple(scene.bodies[n] for n in free)), only=only)
+    position_FN3, velocity_FN3 = np.zeros((frames, count, 3)), np.zeros((frames, count, 3))
+    rotation_FN33 = np.zeros((frames, count, 3, 3))
+    position_FN3[:, free], velocity_FN3[:, free] = rest.position_FN3, rest.velocity_FN3
+    rotation_FN33[:, free] = rest.rotation_FN33
+    for n, body in enumerate(scene.bodies):
+        if body.action in SCRIPTED:
+            path = _scripted(scene, body, time_F)
+            position_FN3[:, n], velocity_FN3[:, n] = path.position_F3, path.velocity_F3
+            rotation_FN33[:, n] = path.rotation_F33
+    numbers = [*free, *range(count, count + len(scene.figures))]
+    met = {(numbers[i], numbers[j]): time for (i, j), time in rest.met.items()}
+    return Trajectories(position_FN3=position_FN3, rotation_FN33=rotation_FN33, velocity_FN3=velocity_FN3, met=met)
+
+
+def _scripted(scene: Scene, body: Body, time_F: Array) -> Path:
+    if body.action == "swing":
+        return swing_path(body, scene.physics.gravity, time_F)
+    if body.action == "orbit":
+        return orbit_path(body, time_F)
+    return handled_path(scene, body, time_F)
 
 
 def _rolled(rotation_33: Array, mover: Mover) -> Array:
@@ -180,7 +229,7 @@ def _at_figure(play: _Play, mover: Mover, m: int, time: float) -> Contact | None
 def _stand(figure: Figure, time: float) -> tuple[float, float]:
     """Where a figure's feet are at a time, level coordinates."""
     x, y, _ = figure.position
-    if figure.action == "walk":
+    if figure.action in WALKING:
         ahead_3 = heading_vector(figure.heading)
         return x + figure.speed * time * float(ahead_3[0]), y + figure.speed * time * float(ahead_3[1])
     return x, y
