@@ -20,21 +20,23 @@ mkdir -p "$W"
 
 # An environment with the four packages that the model side needs.
 [ -x .venv/bin/kinora ] || make .venv/film.stamp
+MIX=${MIX:-wide} READER_MIX=${READER_MIX:-wide-reader}   # world 2.0; training and reader are world 1.0
 kinora() { nice -n 5 .venv/bin/kinora "$@"; }
 
 # 1. A few hundred clips of neighbouring frames; the codec's encoder from them in closed form.
-kinora train library --for codec $S --clips $CODEC_CLIPS --processes 2 --out "$W/codec-library"
+kinora train library --for codec $S --mix "$MIX" --clips $CODEC_CLIPS --processes 2 --out "$W/codec-library"
 kinora train codec $S --library "$W/codec-library" --run "$W/codec-run" --out "$W/codec.safetensors"
 
-# 2. Many single pictures, and clips kept as latents: five moments of each, eight captions each; portraits of those who are in them.
-kinora train library $S --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --processes 2 --out "$W/pictures"
-kinora train library $S --clips "$CLIPS" --processes 2 --codec "$W/codec.safetensors" --out "$W/library"
+# 2. Many single pictures, and clips kept as latents: five moments of each, eight captions each, maps of what they show; portraits of
+#    those who are in them.
+kinora train library $S --mix "$MIX" --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --processes 2 --out "$W/pictures"
+kinora train library $S --mix "$MIX" --clips "$CLIPS" --processes 2 --codec "$W/codec.safetensors" --out "$W/library"
 for library in pictures library; do
     kinora train library --portraits --processes 2 --codec "$W/codec.safetensors" --out "$W/$library"
 done
 
 # 3. Vocabulary and text encoder, from captions alone.
-kinora train text $S --scenes $SCENES --minutes "$TEXT" --run "$W/text-run" --out "$W/text.safetensors"
+kinora train text $S --mix "$MIX" --scenes $SCENES --minutes "$TEXT" --run "$W/text-run" --out "$W/text.safetensors"
 
 # 4. The transformer, and the text encoder with it; every task at its share (--share NAME=VALUE changes one).
 #    Watch $W/run/loss.png and the sheets beside it.
@@ -46,7 +48,7 @@ kinora train codec $S --library "$W/codec-library" --start "$W/codec.safetensors
     --run "$W/decoder-run" --out "$W/codec-trained.safetensors"
 
 # 6. The reader, our judge, on clips of its own.
-kinora train library --for reader $RS --clips $READER_CLIPS --processes 2 --out "$W/reader-library"
+kinora train library --for reader $RS --mix "$READER_MIX" --clips $READER_CLIPS --processes 2 --out "$W/reader-library"
 kinora train reader --library "$W/reader-library" --stills "$W/pictures" --minutes "$READER" --run "$W/reader-run" --out "$W/reader.safetensors"
 
 # 7. One folder with a manifest, and a film from it.

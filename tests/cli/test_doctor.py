@@ -43,10 +43,16 @@ def test_a_missing_package_is_named_with_its_remedy() -> None:
 
 
 def test_another_world_is_told(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kinora.world.scene.WORLD_VERSION", "9.9")
+    monkeypatch.setattr("kinora.world.mix.Mix.world", "9.9")
     finding = doctor.model_here(str(model_folder))
     assert not finding.well
     assert "9.9" in finding.finding
+
+
+def test_the_bundled_model_of_world_1_is_well() -> None:
+    finding = doctor.model_here("tiny")
+    assert finding.well
+    assert "world 1.0" in finding.finding
 
 
 def test_little_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

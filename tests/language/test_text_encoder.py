@@ -69,7 +69,7 @@ def test_targets_put_not_stated_first_and_leave_absent_bodies_out():
     assert targets["body.shape"][0, 1] == 1 + BODY_SLOTS["shape"].index("cone")
     assert (targets["body.colour"][1] == -100).all()
     assert targets["sky"].tolist() == [3, 0]
-    assert set(targets) == {*SLOTS, "bodies", "figures"}
+    assert set(targets) == {*SLOTS, "bodies", "figures", "animals"}
 
 
 def test_slots_can_be_learnt_from_both_languages():

@@ -37,6 +37,18 @@ def test_held_out_cases_show_held_out_pairs():
     assert all(held_out_combinations(case.scene) for case in choose_cases(12) if case.split == "held_out")
 
 
+def test_prompts_of_the_wide_world_speak_of_what_it_adds_and_those_of_the_first_do_not():
+    first, wide = choose_cases(12), choose_cases(30, "2.0")
+    assert [case.prompt for case in choose_cases(12, "1.0")] == [case.prompt for case in first]
+    assert all(right == asked for case in wide for right, asked in score(case.stated, case.full).values())
+    assert all(held_out_combinations(case.scene) for case in wide if case.split == "held_out")
+    new = ("weather", "waves", "rope", "shot")
+    assert not any(getattr(case.stated, name) for case in first for name in new)
+    assert any(getattr(case.stated, name) or case.stated.animals for case in wide for name in new)
+    with pytest.raises(InputError, match=r"world '0\.9'.*1\.0, 2\.0"):
+        choose_cases(3, "0.9")
+
+
 def test_no_prompts_no_measure():
     with pytest.raises(InputError, match="0"):
         choose_cases(0)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from kinora.core.slots import BodySlots, FigureSlots, SceneSlots
+from kinora.core.slots import AnimalSlots, BodySlots, FigureSlots, SceneSlots
 from kinora.measure.score import Tally, score
 
 RED_BALL = BodySlots(colour="red", shape="sphere", action="roll", direction="left")
@@ -58,6 +58,24 @@ def test_a_body_too_many_counts_against_the_number_only():
     counted = score(stated, SceneSlots(bodies=(BLUE_CUBE, RED_BALL)))
     assert counted.pop("bodies") == (0, 1)
     assert all(right == asked for right, asked in counted.values())
+
+
+def test_animals_and_weather_are_asked_too():
+    dog = AnimalSlots(colour="brown", action="wag")
+    stated = SceneSlots(animals=(dog,), figures=(FigureSlots(hat="cap"),), weather="rain", rope="swing")
+    read = SceneSlots(
+        animals=(AnimalSlots(colour="brown", action="sit"),), figures=(FigureSlots(hat="cap"),), weather="fog"
+    )
+    assert score(stated, read) == {
+        "weather": (0, 1),
+        "rope": (0, 1),
+        "figure.hat": (1, 1),
+        "animal.colour": (1, 1),
+        "animal.action": (0, 1),
+        "figures": (1, 1),
+        "animals": (1, 1),
+    }
+    assert Tally.of([(SceneSlots(ground="sand"), SceneSlots(ground="sand", animals=(dog,)))]).all_right == 0
 
 
 def test_figures_have_slots_of_their_own():

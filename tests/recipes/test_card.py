@@ -157,7 +157,50 @@ def test_measurements_stand_side_by_side() -> None:
     assert row(figures, "speed error")[1] == "-"
     assert row(figures, "codec PSNR, theatre")[1] == "34.9 dB"
     assert row(figures, "codec PSNR, photographs")[1] == "-"
+    assert row(figures, "sky")[1:] == ["100.0% (100.0%) of 6"] * 2
     assert row(figures, "speech")[1:] == ["lag", "at most 1.00 frames", "2.00 frames (0.00 frames), 3"]
+
+
+def test_slots_that_only_one_measurement_asked_stand_beside_nothing() -> None:
+    weather = {"weather": {"asked": 2, "generated": 0.5, "true": 1.0}}
+    before = Measured(report=report(world="1.0"), control=None)
+    after = Measured(report=report(world="2.0", slots=weather), control=None)
+    figures = section(model_card(MANIFEST, STORED, [before, after]), "Figures")
+    assert row(figures, "weather")[1:] == ["-", "50.0% (100.0%) of 2"]
+    assert row(figures, "camera")[1:] == ["12.5% (75.0%) of 4", "-"]
+    titles = row(figures, "right by slot")[1:]
+    assert [title.rpartition(" ")[2] for title in titles] == ["1.0", "2.0"]
+
+
+def test_throughput_and_the_probe_s_choice_are_told() -> None:
+    pace = {"seconds_a_step": 0.125, "a_second": 512.0, "gflops": 210_000.0, "share_of_limit": 0.34}
+    slow = {"seconds_a_step": 2.0, "a_second": 32.0}
+    rendering = {"clips_a_second": 61.5, "clips": 4096, "device": "cuda", "processes": 8}
+    fast = {**RECORD, "throughput": {"video": pace}, "rendering": rendering}
+    probe = {
+        "device": "a large GPU", "peak_gflops": 620_000.0,
+        "renderer": {"clips_a_second": 60.0, "frames_a_clip": 17, "height": 256, "width": 256},
+        "codec": {"encode_clips_a_second": 900.0, "share_of_limit": 0.11},
+        "candidates": [{
+            "width": 384, "layers": 12, "parameters": 30_000_000, "batch": 64, "seconds_a_step": 0.125,
+            "clips_a_second": 512.0, "gflops": 210_000.0, "share_of_limit": 0.34,
+        }],
+        "choice": {"reason": "30.0 M parameters at batch 64"},
+    }  # fmt: skip
+    training = {
+        **MANIFEST.training,
+        "transformer": fast,
+        "text": {**fast, "throughput": {"slots": slow}},
+        "probe": probe,
+    }
+    runs = section(model_card(dataclasses.replace(MANIFEST, training=training), STORED), "Recipe and compute")
+    assert row(runs, "transformer, video")[1:] == ["0.125", "512", "2.1e+05", "34.0%"]
+    assert row(runs, "text, slots")[-1] == NOT_RECORDED
+    assert row(runs, "rendering for transformer (cuda, 8 processes)")[2] == "61.5"
+    assert row(runs, "width 384, layers 12 (30.0 M)")[1:] == ["64", "0.125", "512.0", "210000", "34.0%"]
+    assert "a large GPU (matrix product 620000 GFLOP/s)" in runs
+    assert "Chosen: 30.0 M parameters at batch 64." in runs
+    assert "throughput of" not in model_card(MANIFEST, STORED)
 
 
 def test_failures_are_the_weakest_of_the_last_measurement() -> None:

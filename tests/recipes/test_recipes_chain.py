@@ -69,7 +69,11 @@ def test_the_chain_leaves_every_part(work: Work) -> None:
     encoder, tokenizer = load_text(work / "text.safetensors")
     assert encoder.config.vocabulary == len(tokenizer)
     assert not tokenizer.unknown("一个红色的球在沙地上滚动")
-    assert load_part(work / "transformer.safetensors", "transformer").record["steps"] == 6
+    record = load_part(work / "transformer.safetensors", "transformer").record
+    assert record["steps"] == 6
+    assert record["auxiliary"] == {"maps": TINY.objective.maps}
+    assert {"optimiser", "threads", "seconds", "device", "throughput", "rendering"} <= record.keys()
+    assert record["rendering"]["clips_a_second"] > 0
     assert any("read back" in sentence for sentence in work.said)
     assert any("linear PSNR" in sentence for sentence in work.said)
 
@@ -158,6 +162,11 @@ def test_the_decoder_trains_on_an_encoder_that_stays(work: Work) -> None:
     before, after = load_codec(work / "codec.safetensors"), load_codec(work / "decoder.safetensors")
     assert encoder_key(before) == encoder_key(after)
     assert after.config == config
+    record = load_part(work / "decoder.safetensors", "codec").record
+    assert (record["steps"], record["device"], record["world"]) == (3, "cpu", "1.0")
+    assert record["optimiser"]["adam_rate"] > 0
+    assert record["linear_psnr"] == load_part(work / "codec.safetensors", "codec").record["linear_psnr"]
+    assert set(record["psnr"]) == {"theatre", "pictures"}
 
 
 def test_a_codec_does_not_learn_from_scattered_frames(work: Work) -> None:

@@ -45,6 +45,23 @@ def test_a_library_of_another_world_is_refused(library: Library, tmp_path: Path)
         Library(tmp_path)
 
 
+def test_mixes_of_both_worlds_are_known_by_name() -> None:
+    from kinora.training.scenes import mix_named
+
+    worlds = {
+        name: mix_named(name).world for name in ("training", "simple", "richest", "reader", "wide", "wide-reader")
+    }
+    assert worlds == {
+        **dict.fromkeys(("training", "simple", "richest", "reader"), "1.0"),
+        "wide": "2.0",
+        "wide-reader": "2.0",
+    }
+    assert LibraryConfig(count=1, height=32, width=32, mix="wide").world == "2.0"
+    assert LibraryConfig(count=1, height=32, width=32, mix="wide", world="1.9").world == "1.9"
+    with pytest.raises(InputError, match="wide-reader"):
+        LibraryConfig(count=1, height=32, width=32, mix="narrow")
+
+
 def test_about_half_of_the_scenes_are_mirrored() -> None:
     from kinora.training.scenes import clip_scene
     from kinora.world.sampler import sample_scene

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS
+from kinora.core.slots import BODY_SLOTS
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.moments import moments_of, times_of
 from kinora.understanding.truth import ATTRIBUTES, UNSAID, ReaderTruth
@@ -63,7 +63,7 @@ def _truth(config: ReaderConfig, colour: str, moves: bool, x: int, y: int) -> di
     tracked_PK = np.zeros((config.objects, MOMENTS), dtype=np.float32)
     tracked_PK[0] = 1
     return {
-        "scene": np.array([0 if name == "camera" else UNSAID for name in SCENE_SLOTS]),
+        "scene": np.array([0 if name == "camera" else UNSAID for name in config.scene_slots]),
         "count": np.array([1, 0]),
         "cell": cell_P,
         "value": value_PA,

@@ -1,12 +1,15 @@
 """The reader as a network: shapes, learning, reading whole clips."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from kinora.core.clip import Clip
-from kinora.core.errors import ShapeError
-from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS, SceneSlots
+from kinora.core.errors import InputError, ShapeError
+from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS, SLOTS, SLOTS_1, SceneSlots
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.disturb import disturb
 from kinora.understanding.model import Reader
@@ -53,8 +56,10 @@ def test_any_clip_gives_slots(shape, toys):
     frames = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     slots = Reader(toys.config).read(Clip(frames_FHWC=frames, frame_rate=16.0))
     assert isinstance(slots, SceneSlots)
-    assert all(getattr(slots, name) in values for name, values in SCENE_SLOTS.items())
-    assert all(getattr(body, name) in values for body in slots.bodies for name, values in BODY_SLOTS.items())
+    asked = toys.config.slots
+    assert all(getattr(slots, name) in values for name, values in toys.config.scene_slots.items())
+    assert all(getattr(body, name) in asked[f"body.{name}"] for body in slots.bodies for name in BODY_SLOTS)
+    assert slots.weather is None
 
 
 def test_a_clip_without_objects_reads_as_empty(toys):
@@ -131,6 +136,38 @@ def test_disturbance_depends_on_the_generator_alone_and_keeps_colours(toys):
     assert float((means - before).abs().max()) < 0.3
     hue = (means - means.mean(1, keepdim=True)) - (before - before.mean(1, keepdim=True))
     assert float(hue.abs().max()) < 0.06
+
+
+def test_a_reader_of_the_wide_world_learns_its_slots_and_answers_them(toys):
+    config = dataclasses.replace(toys.config, max_animals=1, slots=SLOTS)
+    torch.manual_seed(2)
+    reader = Reader(config)
+    moments, times, truth = toys.batch(8, 4, config)
+    truth = dataclasses.replace(truth, count_BO=torch.cat([truth.count_BO, torch.ones(4, 1, dtype=torch.long)], 1))
+    weather = list(config.scene_slots).index("weather")
+    truth.scene_BS[:, weather] = SLOTS["weather"].index("fog")
+    animal = config.kinds[2].places.start
+    truth.cell_BP[:, animal] = 9
+    truth.value_BPA[:, animal, 0] = SLOTS["animal.colour"].index("brown")
+    loss, figures = reader_loss(reader, moments, times, truth)
+    loss.backward()
+    assert {"right/weather", "right/animal.colour", "right/animals"} <= set(figures)
+    assert "right/animal.action" not in figures
+    assert float(reader.animal_heads["colour"].weight.grad.abs().max()) > 0
+    with torch.no_grad():
+        reader.animal_count.bias[1] += 50
+        reader.scene_heads["weather"].bias[SLOTS["weather"].index("fog")] += 50
+    slots = reader.read(Clip(frames_FHWC=np.zeros((9, 64, 64, 3), dtype=np.uint8), frame_rate=16.0))
+    assert slots.weather == "fog"
+    assert len(slots.animals) == 1
+
+
+def test_a_configuration_survives_json_and_asks_nothing_unknown(toys):
+    wide = dataclasses.replace(toys.config, max_animals=1, slots=SLOTS)
+    assert ReaderConfig(**json.loads(json.dumps(dataclasses.asdict(wide)))) == wide
+    assert ReaderConfig().slots == SLOTS_1
+    with pytest.raises(InputError, match=r"weather = hail"):
+        ReaderConfig(slots={"weather": ("clear", "hail")})
 
 
 def test_sizes_that_fit_no_grid_are_refused():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS
+from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS, SLOTS
 from kinora.training.library import LibraryConfig
 from kinora.training.reader_truth import READER_MIX, ReaderBatches, reader_split, reader_truth
 from kinora.training.rendering import render_library
@@ -15,7 +15,7 @@ from kinora.understanding.truth import UNSAID, ReaderTruth, mirrored
 from kinora.world.mirror import mirror
 from kinora.world.render import render
 from kinora.world.sampler import sample_scene
-from kinora.world.scene import Body, CameraPath, Place, Scene
+from kinora.world.scene import Animal, Body, CameraPath, Place, Scene
 from kinora.world.splits import SPLITS
 
 CONFIG, CONFIG_32 = ReaderConfig(), ReaderConfig(size=32)
@@ -46,6 +46,34 @@ def test_place_and_values_of_a_ball_before_a_level_camera():
     assert (truth["cell"][1:] == UNSAID).all()
     assert not truth["tracked"][1:].any()
     assert not truth["camera"].any()
+
+
+def test_animals_stand_behind_figures_for_a_reader_that_knows_them():
+    wide = dataclasses.replace(CONFIG, max_animals=1, slots=SLOTS)
+    dog = Animal(colour="brown", position=(0.5, 0.0, 0.0), action="wag")
+    rain = Place(ground="sand", sky="day", weather="rain")
+    scene = dataclasses.replace(one_ball(), animals=(dog,), place=rain)
+    truth = reader_truth(scene, SHOWN, wide)
+    place = wide.kinds[2].places.start
+    assert truth["count"].tolist() == [1, 0, 1]
+    assert truth["value"][place, :3].tolist() == [
+        SLOTS["animal.colour"].index("brown"),
+        SLOTS["animal.action"].index("wag"),
+        SLOTS["animal.direction"].index("none"),
+    ]
+    assert truth["track"][place, :, 0] == pytest.approx(0.5 / (6 * np.tan(0.36)), abs=1e-6)
+    assert truth["scene"][list(wide.scene_slots).index("weather")] == SLOTS["weather"].index("rain")
+    first = reader_truth(scene, SHOWN, CONFIG)
+    assert first["count"].tolist() == [1, 0]
+    assert len(first["scene"]) == len(CONFIG.scene_slots) == 6
+    assert np.array_equal(first["value"], truth["value"][: CONFIG.objects])
+
+
+def test_a_reader_is_asked_nothing_that_it_has_no_word_for():
+    swings = dataclasses.replace(one_ball().bodies[0], action="swing", anchor=(0.1, 0.0, 2.5), position=(0.3, 0.0, 1.0))
+    truth = reader_truth(dataclasses.replace(one_ball(), bodies=(swings,)), SHOWN, CONFIG)
+    assert truth["value"][0, list(BODY_SLOTS).index("action")] == UNSAID
+    assert truth["value"][0, list(BODY_SLOTS).index("colour")] == BODY_SLOTS["colour"].index("red")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 import torch
 
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS
-from kinora.understanding.read import BODY, FIGURE, Evidence, find_objects, slots_of
+from kinora.core.slots import ANIMAL_SLOTS, BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS, SLOTS
+from kinora.understanding.config import ReaderConfig
+from kinora.understanding.read import ANIMAL, BODY, FIGURE, Evidence, find_objects, slots_of
 
 GRID = 8
+WIDE = ReaderConfig(max_animals=1, slots=SLOTS)
 
 
 def centres(*places: tuple[int, int, int, float]) -> torch.Tensor:
@@ -49,22 +51,37 @@ def test_likeliest_values_by_name():
     evidence = Evidence(
         scene=one_hot(SCENE_SLOTS, {"ground": "snow", "camera": "orbit_left"}),
         bodies=[one_hot(BODY_SLOTS, {"colour": "cyan", "action": "bounce"})],
-        figures=[one_hot(FIGURE_SLOTS, {"hair": "red", "action": "nod"})],
+        figures=[one_hot(FIGURE_SLOTS, {"hair": "red", "action": "nod", "hat": "cap"})],
+        animals=[one_hot(ANIMAL_SLOTS, {"colour": "brown", "action": "wag"})],
     )
-    slots = slots_of(evidence)
+    slots = slots_of(evidence, WIDE)
     assert (slots.ground, slots.camera, slots.sky) == ("snow", "orbit_left", "day")
     assert (slots.bodies[0].colour, slots.bodies[0].action) == ("cyan", "bounce")
     assert (slots.figures[0].hair, slots.figures[0].action) == ("red", "nod")
+    assert (slots.figures[0].hat, slots.weather, slots.rope) == ("cap", "clear", "none")
+    assert (slots.animals[0].colour, slots.animals[0].action) == ("brown", "wag")
+    first = slots_of(Evidence(**{**evidence.__dict__, "animals": []}), ReaderConfig())
+    assert (first.ground, first.weather, first.figures[0].hair, first.figures[0].hat) == ("snow", None, "red", None)
+
+
+def test_a_reader_with_a_third_kind_finds_it():
+    grid = torch.full((3, GRID, GRID), -6.0)
+    grid[ANIMAL, 2, 3] = 5.0
+    none = count(1.0, 1e-9)
+    assert find_objects(grid, none, none, count(0.1, 0.9)) == [(ANIMAL, 19)]
 
 
 def test_readings_are_averaged_in_log_probability():
     scene = {name: torch.zeros(2, len(values)) for name, values in SCENE_SLOTS.items()}
     scene["sky"] = torch.tensor([[9.0, 0.0, 0.0, 0.0], [0.0, 4.0, 0.0, 0.0]])
-    body = {name: torch.zeros(2, 1, len(values)) for name, values in BODY_SLOTS.items()}
-    figure = {name: torch.zeros(2, 1, len(values)) for name, values in FIGURE_SLOTS.items()}
-    evidence = Evidence.mean(scene, [BODY], body, figure)
+    answers = {
+        kind: {name: torch.zeros(2, 1, len(values)) for name, values in slots.items()}
+        for kind, slots in (("body", BODY_SLOTS), ("figure", FIGURE_SLOTS), ("animal", ANIMAL_SLOTS))
+    }
+    evidence = Evidence.mean(scene, [BODY], answers)
     assert len(evidence.bodies) == 1
     assert evidence.figures == []
     expected = scene["sky"].log_softmax(-1).mean(0)
     assert torch.allclose(evidence.scene["sky"], expected)
-    assert slots_of(evidence).sky == "day"
+    assert evidence.animals == []
+    assert slots_of(evidence, WIDE).sky == "day"

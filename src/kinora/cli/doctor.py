@@ -111,17 +111,22 @@ def disk_here() -> Finding:
 
 
 def model_here(name: str) -> Finding:
-    """Whether the model is there, whole, and of this world."""
+    """Whether the model is there, whole, and of a world that can still be drawn."""
     from kinora.pipeline import load_pipeline
     from kinora.presets import find_model
-    from kinora.world.scene import WORLD_VERSION
+    from kinora.world.mix import TRAINING_MIX, WIDE_MIX
 
     folder = find_model(name)
     model = load_pipeline(name).model
     parameters = sum(part.numel() for part in model.transformer.parameters())
     world = model.manifest.world
-    well = world == WORLD_VERSION
-    older = "" if well else f"; it learnt world {world}, this is {WORLD_VERSION}: measure and captions may not fit it"
+    worlds = (TRAINING_MIX.world, WIDE_MIX.world)
+    well = world in worlds
+    older = (
+        f"; world {world}"
+        if well
+        else f"; it learnt world {world}, this draws {' and '.join(worlds)}: measure and captions may not fit it"
+    )
     sizes = ", ".join(f"{width}x{height}" for width, height in model.facts.sizes.values())
     return Finding(
         what="model",

@@ -28,7 +28,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     generator = (_add_text, _add_transformer, _add_distil)
-    for add in (_add_library, _add_codec, *generator, _add_reader, _add_bundle, _add_card):
+    for add in (_add_probe, _add_library, _add_codec, *generator, _add_reader, _add_bundle, _add_card):
         add(steps)
 
 
@@ -73,6 +73,21 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="checkpoint and leave after so long")
 
 
+def _add_probe(steps: Steps[argparse.ArgumentParser]) -> None:
+    parser = _step(steps, "probe", "time renderer, codec and transformer here, and choose what to train", _probe)
+    parser.add_argument("--out", type=Path, required=True, help="where figures and choice go (.json)")
+    parser.add_argument("--minutes", type=float, default=8.0, help="that the transformer will train (default: 8)")
+    parser.add_argument("--render-minutes", type=float, default=4.0, help="that its clips may take (default: 4)")
+    parser.add_argument("--processes", type=int, default=1, help="renderers side by side")
+    parser.add_argument("--mix", default="wide", help="of the clips that are rendered (default: wide)")
+    parser.add_argument("--limit", type=float, default=180.0, metavar="SECONDS", help="no new try after (default: 180)")
+    parser.add_argument("--compile", action="store_true", help="compile the blocks, as the run will (GPU)")
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--probe", type=Path, metavar="FILE", help="take size and batch from what `train probe` chose")
+
+
 def _add_library(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "library", "render clips to train on; resumes", _library)
     parser.add_argument("--out", type=Path, required=True, help="folder of the library")
@@ -85,7 +100,10 @@ def _add_library(steps: Steps[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--latent-frames", type=int, help="latent frames kept of each clip (21: all of 5 seconds)")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--mix", help="training, simple, richest or reader")
+    parser.add_argument(
+        "--mix", help="training, simple, richest, reader; of world 2.0: wide, wide-reader (default: by what it is for)"
+    )
+    parser.add_argument("--no-maps", action="store_true", help="keep no truth maps for auxiliary heads")
     parser.add_argument("--processes", type=int, default=1, help="renderers side by side, one thread each")
 
 
@@ -102,19 +120,25 @@ def _add_codec(steps: Steps[argparse.ArgumentParser]) -> None:
 def _add_text(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "text", "train vocabulary and text encoder on captions alone", _text)
     parser.add_argument("--scenes", type=int, default=3000, help="scenes whose captions are read (8 of each)")
+    parser.add_argument("--mix", default="training", help="training, or wide for world 2.0 (default: training)")
     _add_run_options(parser)
 
 
 def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "transformer", "train the transformer, and the text encoder with it", _transformer)
     parser.add_argument("--library", type=Path, required=True)
-    parser.add_argument("--image-library", type=Path, help="single pictures for the first stage")
+    parser.add_argument("--image-library", type=Path, help="single pictures, mixed into the steps")
     parser.add_argument("--long-library", type=Path, help="clips of every latent frame, for a last stage")
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="go on from this trained transformer, in a new run")
-    parser.add_argument("--image-share", type=float, help="share of the time for still pictures, if not the preset's")
+    parser.add_argument("--image-share", type=float, help="share of the time for a first stage of pictures alone")
+    parser.add_argument(
+        "--picture-steps", type=float, help="share of the steps that show pictures, if not the preset's"
+    )
+    parser.add_argument("--maps", type=float, metavar="W", help="weight of the auxiliary heads; 0 leaves them out")
     parser.add_argument("--batch", type=int, help="clips a step, if not the preset's")
+    _add_choice(parser)
     parser.add_argument("--patch", type=int, choices=(1, 2), help="latent cells along a token's side")
     parser.add_argument("--layers", type=int, help="blocks of the transformer, if not the preset's")
     parser.add_argument(
@@ -133,13 +157,14 @@ def _add_distil(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument("--text", type=Path, required=True, help="the text encoder trained with it; stays as it is")
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--library", type=Path, required=True)
-    parser.add_argument("--image-library", type=Path, help="single pictures for the first stretch")
+    parser.add_argument("--image-library", type=Path, help="single pictures, mixed into the steps")
     parser.add_argument("--stage", choices=("guidance", "steps"), required=True, help="what to teach")
     parser.add_argument("--few-steps", type=int, default=6, metavar="N", help="steps to teach (default: 6)")
     parser.add_argument(
         "--small-steps", type=int, default=4, metavar="K", help="the teacher's steps in each of them (default: 4)"
     )
     parser.add_argument("--batch", type=int, help="clips a step, if not the preset's")
+    _add_choice(parser)
     parser.add_argument("--compile", action="store_true", help="compile the blocks (GPU)")
     _add_run_options(parser)
 
@@ -158,7 +183,10 @@ def _add_bundle(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument("--reader", type=Path)
     parser.add_argument("--name", default="tiny")
     parser.add_argument("--out", type=Path, required=True, help="model folder, for example src/kinora/presets/tiny")
-
+    parser.add_argument("--probe", type=Path, metavar="FILE", help="what `train probe` wrote, for the model card")
+    parser.add_argument(
+        "--storage", choices=("float32", "bfloat16", "int8"), help="how the transformer is kept, if not as bfloat16"
+    )
     parser.add_argument(
         "--few-steps", type=int, metavar="N", help="steps of draft and standard, if the transformer was not taught any"
     )
@@ -193,7 +221,8 @@ def _objective(args: argparse.Namespace, objective: ObjectiveConfig) -> Objectiv
     shares: dict[str, float] = dict(getattr(args, "share", ()))
     references = shares.pop("references", objective.references)
     mix = dataclasses.replace(objective.mix, **shares)
-    return dataclasses.replace(objective, mix=mix, references=references)
+    maps = objective.maps if getattr(args, "maps", None) is None else args.maps
+    return dataclasses.replace(objective, mix=mix, references=references, maps=maps)
 
 
 def _size(args: argparse.Namespace) -> Size:
@@ -203,8 +232,14 @@ def _size(args: argparse.Namespace) -> Size:
     from kinora.recipes.sizes import size_named
 
     size = size_named(args.size)
+    if getattr(args, "probe", None):
+        from kinora.recipes.probe import chosen_size
+
+        size = chosen_size(args.probe, size)
     changes: dict[str, Any] = {
-        name: value for name in ("height", "width", "image_share") if (value := getattr(args, name, None)) is not None
+        name: value
+        for name in ("height", "width", "image_share", "picture_steps")
+        if (value := getattr(args, name, None)) is not None
     }
     for option, name in (("patch", "patch"), ("layers", "transformer_layers")):
         if getattr(args, option, None):
@@ -238,6 +273,17 @@ def _progress(done: int, total: int) -> None:
     _say(f"library: {done} of {total} clips")
 
 
+def _probe(args: argparse.Namespace) -> bool:
+    from kinora.recipes.probe import Question, probe_recipe
+
+    question = Question(
+        size=_size(args), minutes=args.minutes, render_minutes=args.render_minutes, device=args.device,
+        processes=args.processes, mix=args.mix, compile_blocks=args.compile, limit=args.limit,
+    )  # fmt: skip
+    probe_recipe(args.out, question, say=_say)
+    return True
+
+
 def _library(args: argparse.Namespace) -> bool:
     from kinora.recipes.library import READER_SEED, codec_library, transformer_library
 
@@ -250,8 +296,8 @@ def _library(args: argparse.Namespace) -> bool:
         )  # fmt: skip
     elif args.purpose == "codec":
         codec_library(
-            args.out, _size(args), clips=args.clips or 512, device=args.device, processes=args.processes,
-            on_progress=_progress,
+            args.out, _size(args), clips=args.clips or 512, mix=args.mix or "training", device=args.device,
+            processes=args.processes, on_progress=_progress,
         )  # fmt: skip
     else:
         reads = args.purpose == "reader"
@@ -259,7 +305,8 @@ def _library(args: argparse.Namespace) -> bool:
             args.out, _size(args), clips=args.clips, latent_frames=args.latent_frames,
             first_seed=args.first_seed + (READER_SEED if reads else 0),
             mix=args.mix or ("reader" if reads else "training"), codec=args.codec,
-            keep_frames=args.keep_frames or reads, device=args.device, processes=args.processes, on_progress=_progress,
+            keep_frames=args.keep_frames or reads, maps=not (reads or args.no_maps), device=args.device,
+            processes=args.processes, on_progress=_progress,
         )  # fmt: skip
     return True
 
@@ -278,7 +325,9 @@ def _codec(args: argparse.Namespace) -> bool:
 def _text(args: argparse.Namespace) -> bool:
     from kinora.recipes.text import text_recipe
 
-    return text_recipe(args.out, args.folder, _size(args), _run_config(args), scenes=args.scenes, say=_say)
+    return text_recipe(
+        args.out, args.folder, _size(args), _run_config(args), scenes=args.scenes, mix=args.mix, say=_say
+    )
 
 
 def _transformer(args: argparse.Namespace) -> bool:
@@ -316,11 +365,12 @@ def _reader(args: argparse.Namespace) -> bool:
 
 
 def _bundle(args: argparse.Namespace) -> bool:
-    from kinora.recipes.bundle import bundle_recipe
+    from kinora.recipes.bundle import STORAGE, bundle_recipe
 
     bundle_recipe(
         args.out, name=args.name, codec=args.codec, text=args.text, transformer=args.transformer, reader=args.reader,
-        few_steps=args.few_steps,
+        few_steps=args.few_steps, probe=args.probe,
+        storage=None if args.storage is None else {**STORAGE, "transformer": args.storage},
     )  # fmt: skip
     return True
 

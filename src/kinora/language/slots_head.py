@@ -14,14 +14,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS, BodySlots, FigureSlots, SceneSlots
+from kinora.core.slots import (
+    ANIMAL_SLOTS,
+    BODY_SLOTS,
+    FIGURE_SLOTS,
+    SCENE_SLOTS,
+    AnimalSlots,
+    BodySlots,
+    FigureSlots,
+    SceneSlots,
+)
 from kinora.nn.attention import attend
 from kinora.nn.norms import RMSNorm
 
-__all__ = ["MOST_BODIES", "MOST_FIGURES", "SlotHead", "slot_targets"]
+__all__ = ["MOST_ANIMALS", "MOST_BODIES", "MOST_FIGURES", "SlotHead", "slot_targets"]
 
 MOST_BODIES = 6
-MOST_FIGURES = 2
+MOST_FIGURES = 3
+MOST_ANIMALS = 1
 NOT_STATED = 0
 """Class of a slot the text leaves open; value i of a slot is class i + 1."""
 NOT_ASKED = -100
@@ -29,12 +39,12 @@ NOT_ASKED = -100
 
 
 class SlotHead(nn.Module):
-    """Classifies every slot of a `SceneSlots`, and how many bodies and figures there are."""
+    """Classifies every slot of a `SceneSlots`, and how many bodies, figures and animals there are."""
 
     def __init__(self, width: int, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
-        self.queries = nn.Parameter(torch.randn(1 + MOST_BODIES + MOST_FIGURES, width) / width**0.5)
+        self.queries = nn.Parameter(torch.randn(1 + MOST_BODIES + MOST_FIGURES + MOST_ANIMALS, width) / width**0.5)
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
         self.o = nn.Linear(width, width)
@@ -43,11 +53,13 @@ class SlotHead(nn.Module):
         self.scene = _classifiers(SCENE_SLOTS, width)
         self.body = _classifiers(BODY_SLOTS, width)
         self.figure = _classifiers(FIGURE_SLOTS, width)
+        self.animal = _classifiers(ANIMAL_SLOTS, width)
         self.bodies = nn.Linear(width, MOST_BODIES + 1)
         self.figures = nn.Linear(width, MOST_FIGURES + 1)
+        self.animals = nn.Linear(width, MOST_ANIMALS + 1)
 
     def forward(self, text_BLD: Tensor) -> dict[str, Tensor]:
-        """Logits: (B, classes) for scene slots and the counts, (B, bodies or figures, classes) for theirs, by slot
+        """Logits: (B, classes) for scene slots and counts, (B, bodies, figures or animals, classes) for theirs, by slot
         name.
         """
         mask_BL = text_BLD.abs().amax(dim=-1) > 0
@@ -55,13 +67,16 @@ class SlotHead(nn.Module):
         key_BLAK, value_BLAK = (part.unflatten(-1, (self.heads, -1)) for part in self.kv(text_BLD).chunk(2, dim=-1))
         x_BQD = self.queries + self.o(attend(query_BQAK, key_BLAK, value_BLAK, mask_BL))
         x_BQD = x_BQD + self.mix(self.norm(x_BQD))
-        scene_BD, body_BQD, figure_BQD = x_BQD[:, 0], x_BQD[:, 1 : 1 + MOST_BODIES], x_BQD[:, 1 + MOST_BODIES :]
+        scene_B1D, body_BQD, figure_BQD, animal_BQD = x_BQD.split([1, MOST_BODIES, MOST_FIGURES, MOST_ANIMALS], dim=1)
+        scene_BD = scene_B1D[:, 0]
         return {
             "bodies": self.bodies(scene_BD),
             "figures": self.figures(scene_BD),
+            "animals": self.animals(scene_BD),
             **{name: layer(scene_BD) for name, layer in self.scene.items()},
             **{f"body.{name}": layer(body_BQD) for name, layer in self.body.items()},
             **{f"figure.{name}": layer(figure_BQD) for name, layer in self.figure.items()},
+            **{f"animal.{name}": layer(animal_BQD) for name, layer in self.animal.items()},
         }
 
     def loss(self, text_BLD: Tensor, stated: Sequence[SceneSlots]) -> Tensor:
@@ -85,10 +100,13 @@ class SlotHead(nn.Module):
 
 
 def slot_targets(stated: Sequence[SceneSlots]) -> dict[str, Tensor]:
-    """Classes as `SlotHead.forward` names them: (B,) for the scene, (B, bodies) and (B, figures) for theirs."""
+    """Classes as `SlotHead.forward` names them: (B,) for the scene, (B, bodies), (B, figures) and (B, animals) for
+    theirs.
+    """
     targets: dict[str, Tensor] = {
         "bodies": torch.tensor([min(len(scene.bodies), MOST_BODIES) for scene in stated]),
         "figures": torch.tensor([min(len(scene.figures), MOST_FIGURES) for scene in stated]),
+        "animals": torch.tensor([min(len(scene.animals), MOST_ANIMALS) for scene in stated]),
     }
     for name, values in SCENE_SLOTS.items():
         targets[name] = torch.tensor([_class(scene, name, values) for scene in stated])
@@ -96,6 +114,8 @@ def slot_targets(stated: Sequence[SceneSlots]) -> dict[str, Tensor]:
         targets[f"body.{name}"] = torch.tensor([_row(scene.bodies, name, values, MOST_BODIES) for scene in stated])
     for name, values in FIGURE_SLOTS.items():
         targets[f"figure.{name}"] = torch.tensor([_row(scene.figures, name, values, MOST_FIGURES) for scene in stated])
+    for name, values in ANIMAL_SLOTS.items():
+        targets[f"animal.{name}"] = torch.tensor([_row(scene.animals, name, values, MOST_ANIMALS) for scene in stated])
     return targets
 
 
@@ -103,13 +123,16 @@ def _classifiers(slots: Mapping[str, tuple[str, ...]], width: int) -> nn.ModuleD
     return nn.ModuleDict({name: nn.Linear(width, 1 + len(values)) for name, values in slots.items()})
 
 
-def _class(owner: SceneSlots | BodySlots | FigureSlots, name: str, values: tuple[str, ...]) -> int:
+def _class(owner: SceneSlots | BodySlots | FigureSlots | AnimalSlots, name: str, values: tuple[str, ...]) -> int:
     value = getattr(owner, name)
     return NOT_STATED if value is None else 1 + values.index(value)
 
 
 def _row(
-    owners: Sequence[BodySlots] | Sequence[FigureSlots], name: str, values: tuple[str, ...], most: int
+    owners: Sequence[BodySlots] | Sequence[FigureSlots] | Sequence[AnimalSlots],
+    name: str,
+    values: tuple[str, ...],
+    most: int,
 ) -> list[int]:
     row = [_class(owner, name, values) for owner in owners[:most]]
     return row + [NOT_ASKED] * (most - len(row))
@@ -125,6 +148,7 @@ def _scene(classes: Mapping[str, Any], i: int) -> SceneSlots:
     return SceneSlots(
         bodies=tuple(BodySlots(**owned("body", BODY_SLOTS, k)) for k in range(classes["bodies"][i])),
         figures=tuple(FigureSlots(**owned("figure", FIGURE_SLOTS, k)) for k in range(classes["figures"][i])),
+        animals=tuple(AnimalSlots(**owned("animal", ANIMAL_SLOTS, k)) for k in range(classes["animals"][i])),
         **scene,
     )
 

@@ -1,4 +1,7 @@
-"""The held-out prompts that a model is measured on: fixed scenes of all three splits, told in both languages."""
+"""The held-out prompts that a model is measured on: fixed scenes of all three splits, told in both languages.
+
+Each version of the world has prompts of its own; those of 1.0 have not changed since the first model.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,19 @@ from dataclasses import dataclass
 from kinora.core.errors import InputError
 from kinora.core.slots import SceneSlots
 from kinora.world.captions import describe
+from kinora.world.mix import TRAINING_MIX, WIDE_MIX, Mix
 from kinora.world.sampler import sample_scene
 from kinora.world.scene import Scene
 from kinora.world.slots_of import scene_slots
 from kinora.world.splits import SPLITS
 
-__all__ = ["FIRST_SEED", "LANGUAGES", "Case", "choose_cases"]
+__all__ = ["FIRST_SEED", "LANGUAGES", "WORLDS", "Case", "choose_cases"]
 
 FIRST_SEED = 70_000_000
 """Libraries for training count up from 0; they would have to hold this many clips before one came along here."""
 LANGUAGES = ("en", "zh")
+WORLDS: dict[str, Mix] = {"1.0": TRAINING_MIX, "2.0": WIDE_MIX}
+"""By version of the world, the mix that prompts are drawn from."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,15 +47,20 @@ class Case:
         return f"{self.split}-{self.language}-{self.seed}"
 
 
-def choose_cases(count: int) -> list[Case]:
-    """`count` cases, spread evenly over splits and languages; more cases begin with the fewer ones' prompts."""
+def choose_cases(count: int, world: str = "1.0") -> list[Case]:
+    """`count` cases, spread evenly over splits and languages; more cases begin with the fewer ones' prompts.
+
+    Raises `InputError` for a world that nothing can be drawn from.
+    """
+    if world not in WORLDS:
+        raise InputError(f"There are no prompts about world {world!r}; choose one of {', '.join(WORLDS)} with --world.")
     if count < 1:
         raise InputError(f"At least one prompt is needed to measure anything, not {count}.")
     kinds = [(split, language) for language in LANGUAGES for split in SPLITS]
-    return [_case(*kinds[index % len(kinds)], FIRST_SEED + index) for index in range(count)]
+    return [_case(*kinds[index % len(kinds)], FIRST_SEED + index, WORLDS[world]) for index in range(count)]
 
 
-def _case(split: str, language: str, seed: int) -> Case:
-    scene = sample_scene(seed, split=split)
+def _case(split: str, language: str, seed: int, mix: Mix) -> Case:
+    scene = sample_scene(seed, split=split, mix=mix)
     caption = describe(scene, language=language, seed=seed)
     return Case(split=split, language=language, prompt=caption.text, stated=caption.stated, scene=scene, seed=seed)

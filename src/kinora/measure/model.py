@@ -19,7 +19,6 @@ from kinora.measure.physics import measure_motion
 from kinora.measure.report import CaseResult, Report, markdown
 from kinora.measure.sheet import draw_sheet, strip
 from kinora.understanding.colour import read_by_colour
-from kinora.world.scene import WORLD_VERSION
 
 __all__ = ["Judge", "Subject", "judge_alone", "measure_model", "write_report"]
 
@@ -45,6 +44,8 @@ class Subject:
     maker: Filmmaker
     quality: str = "standard"
     seconds: float = 5.0
+    world: str = "1.0"
+    """Version of the world that the prompts are about."""
 
     def request(self, case: Case) -> Request:
         """A case as a request, square."""
@@ -105,7 +106,7 @@ def _judge(case: Case, clip: Clip, true: Clip, judge: Judge) -> CaseResult:
 def write_report(subject: Subject, results: Sequence[CaseResult], codec: Sequence[CodecFigure], folder: Path) -> Report:
     """`report.json`, `report.md` and sheets of moments in `folder`."""
     report = Report(
-        model=subject.name, weights=subject.weights, world=WORLD_VERSION, quality=subject.quality,
+        model=subject.name, weights=subject.weights, world=subject.world, quality=subject.quality,
         results=results, codec=codec,
     )  # fmt: skip
     record = report.to_record()

@@ -9,17 +9,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS, BodySlots, FigureSlots, SceneSlots
+from kinora.core.slots import (
+    ANIMAL_SLOTS,
+    BODY_SLOTS,
+    FIGURE_SLOTS,
+    SCENE_SLOTS,
+    AnimalSlots,
+    BodySlots,
+    FigureSlots,
+    SceneSlots,
+)
 
 __all__ = ["COUNT_SLOTS", "Score", "Tally", "score"]
 
 Score = dict[str, tuple[int, int]]
 """By slot: how many stated values were read, and how many were stated."""
 
-COUNT_SLOTS = ("bodies", "figures")
+COUNT_SLOTS = ("bodies", "figures", "animals")
 """Beside the slots of `kinora.core.slots.SLOTS`: is their number the one stated? Asked where at least one is stated."""
 
-Thing = BodySlots | FigureSlots
+Thing = BodySlots | FigureSlots | AnimalSlots
 
 
 def score(stated: SceneSlots, read: SceneSlots) -> Score:
@@ -41,6 +50,7 @@ def score(stated: SceneSlots, read: SceneSlots) -> Score:
             ask(name, getattr(read, name) == value)
     _ask_things("body", BODY_SLOTS, stated.bodies, read.bodies, ask)
     _ask_things("figure", FIGURE_SLOTS, stated.figures, read.figures, ask)
+    _ask_things("animal", ANIMAL_SLOTS, stated.animals, read.animals, ask)
     for name in COUNT_SLOTS:
         if getattr(stated, name):
             ask(name, len(getattr(stated, name)) == len(getattr(read, name)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -42,10 +43,12 @@ def bundle_recipe(
     reader: Path | None = None,
     storage: Mapping[str, Storage] | None = None,
     few_steps: int | None = None,
+    probe: Path | None = None,
 ) -> Manifest:
     """Write the model folder `out` (replacing what is there) and return its manifest.
 
-    `few_steps` are the steps of draft and standard, where the transformer's own record names none (`sampling_table`).
+    `probe` is what `probe_recipe` wrote for this run, kept for the model card. `few_steps` are the steps of draft and
+    standard, where the transformer's own record names none (`sampling_table`).
     Raises `InputError` for parts that do not belong together, `WeightsError` for a part that cannot be read.
     """
     paths = {"codec": codec, "text": text, "transformer": transformer}
@@ -64,6 +67,7 @@ def bundle_recipe(
         parts={kind: part.config for kind, part in parts.items()},
         training={
             **{kind: _without_vocabulary(part.record) for kind, part in parts.items()},
+            **({} if probe is None else {"probe": _probed(probe)}),
             "bundle": {"kinora": __version__, "commit": _commit(), "torch": str(torch.__version__)},
         },
         sampling=sampling_table(parts["transformer"].record, few_steps),
@@ -98,6 +102,14 @@ def sampling_table(record: Mapping[str, Any], few_steps: int | None = None) -> d
         table |= {quality: replace(table[quality], steps=few_steps) for quality in ("draft", "standard")}
     # With guidance taught alone, pro is the full sampler at half the calls, as true as the student is to its teacher.
     return {quality: asdict(sampling) for quality, sampling in table.items()}
+
+
+def _probed(path: Path) -> dict[str, Any]:
+    try:
+        probed: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no record of a probe ({error}); write it with `kinora train probe`.") from error
+    return probed
 
 
 def _commit() -> str | None:

@@ -70,7 +70,8 @@ class Measured:
         """Which weights were measured, and how: the head of a column."""
         about = self.report or self.control or {}
         whose = "these" if about["weights"] == weights else "other"
-        return f"{whose} weights `{about['weights'][:8]}`, {about['quality']}"
+        asked = f", prompts of world {about['world']}" if "world" in about else ""
+        return f"{whose} weights `{about['weights'][:8]}`, {about['quality']}{asked}"
 
 
 def card_recipe(out: Path, model: Path, measures: Sequence[Path] = ()) -> str:
@@ -104,7 +105,7 @@ def model_card(manifest: Manifest, stored: Mapping[str, tuple[int, str]], measur
         _parts(manifest, stored),
         _sampling(manifest, preset),
         ["## Data", "", DATA, "", *_libraries(manifest)],
-        ["## Recipe and compute", "", *_runs(manifest)],
+        ["## Recipe and compute", "", *_runs(manifest), *_pace(manifest), *_probed(manifest)],
         [FIGURES, "", *_figures(measured, weights_hash(manifest))],
         ["## Failures", "", *_failures(measured, weights_hash(manifest))],
         [LIMITS, "", CANNOT, *_refused(preset)],
@@ -203,9 +204,51 @@ def _runs(manifest: Manifest) -> list[str]:
     return [*_table(head, rows), "", f"Bundled by: {sources}. `runs/` makes it again from nothing."]
 
 
+def _pace(manifest: Manifest) -> list[str]:
+    """Throughput of each run, where it was noted: against the matrix product of the same device in the same run."""
+    rows = []
+    for run, record in _records(manifest):
+        for stage, told in record.get("throughput", {}).items():
+            share = _share(told["share_of_limit"]) if "share_of_limit" in told else NOT_RECORDED
+            pace = (f"{told['seconds_a_step']:.3g}", f"{told['a_second']:.3g}", _said(told.get("gflops")), share)
+            rows.append((f"{run}, {stage}", *pace))
+        if rendering := record.get("rendering"):
+            on = f"{_said(rendering.get('device'))}, {_said(rendering.get('processes'))} processes"
+            pace = ("-", f"{rendering['clips_a_second']:.3g}", "-", "-")
+            rows.append((f"rendering for {run} ({on})", *pace))
+    if not rows:
+        return []
+    head = ("throughput of", "seconds a step", "clips or texts a second", "GFLOP/s", "share of the matrix product")
+    return ["", *_table(head, rows)]
+
+
+def _probed(manifest: Manifest) -> list[str]:
+    """What the probe chose between, and why."""
+    probed = manifest.training.get("probe")
+    if probed is None:
+        return []
+    renderer, codec = probed["renderer"], probed["codec"]
+    rows = [
+        (
+            f"width {c['width']}, layers {c['layers']} ({c['parameters'] / 1e6:.1f} M)", str(c["batch"]),
+            f"{c['seconds_a_step']:.3g}", f"{c['clips_a_second']:.1f}", f"{c['gflops']:.0f}",
+            _share(c["share_of_limit"]),
+        )
+        for c in probed["candidates"]
+    ]  # fmt: skip
+    head = ("transformer", "batch", "seconds a step", "clips a second", "GFLOP/s", "share of the matrix product")
+    about = (
+        f"The probe before the run, on {probed['device']} (matrix product {probed['peak_gflops']:.0f} GFLOP/s): "
+        f"renderer {renderer['clips_a_second']:.1f} clips a second of {renderer['frames_a_clip']} frames of "
+        f"{renderer['height']} x {renderer['width']}; codec {codec['encode_clips_a_second']:.1f} encoded a second, its "
+        f"decoder's training {_share(codec['share_of_limit'])} of the limit."
+    )
+    return ["", about, "", *_table(head, rows), "", f"Chosen: {probed['choice']['reason']}."]
+
+
 def _records(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every run's record, once, by the names of what it taught; the teachers of a student come behind it."""
-    chains = {part: record for part, record in manifest.training.items() if part != "bundle"}
+    chains = {part: record for part, record in manifest.training.items() if part not in ("bundle", "probe")}
     told: list[tuple[list[str], Mapping[str, Any]]] = []
     for name, record in chains.items():
         while record is not None:
@@ -234,7 +277,7 @@ def _figures(measured: Sequence[Measured], weights: str) -> list[str]:
     controls = [entry for entry in measured if entry.control is not None]
     lines = ["Films beside true renders of the same scenes, which are the judge's own ceiling (in brackets)."]
     if reports:
-        lines += ["", *_report_table(reports, weights)]
+        lines += ["", *_report_table(reports, weights), "", *_slot_table(reports, weights)]
     if controls:
         lines += ["", *_control_table(controls, weights)]
     return lines
@@ -253,6 +296,17 @@ def _report_table(entries: Sequence[Measured], weights: str) -> list[str]:
     for name in _in_order([figure["name"] for figure in report.get("codec", ())] for report in reports):
         rows += [(f"codec PSNR, {name}", *(_psnr(report, name) for report in reports))]
     return _table(("slots, motion, codec", *(entry.title(weights) for entry in entries)), rows)
+
+
+def _slot_table(entries: Sequence[Measured], weights: str) -> list[str]:
+    """Every slot that any of the measurements asked, side by side."""
+    by_slot = [(entry.report or {}).get("slots", {}) for entry in entries]
+
+    def told(slot: Mapping[str, Any] | None) -> str:
+        return "-" if slot is None else f"{_share(slot['generated'])} ({_share(slot['true'])}) of {slot['asked']}"
+
+    rows = [(name, *(told(slots.get(name)) for slots in by_slot)) for name in sorted(_in_order(by_slot))]
+    return _table(("right by slot", *(entry.title(weights) for entry in entries)), rows)
 
 
 def _control_table(entries: Sequence[Measured], weights: str) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +18,7 @@ from kinora.core.errors import InputError
 from kinora.training.batches import step_rng
 from kinora.training.codec import CodecObjective, codec_step, picture_clip
 from kinora.training.library import Library
-from kinora.training.parts import Part, load_codec, save_part
+from kinora.training.parts import Part, load_codec, load_part, save_part
 from kinora.training.plan import Stage
 from kinora.training.run import Run, RunConfig
 
@@ -45,6 +48,7 @@ def fit_codec(
 ) -> Codec:
     """Fit the linear encoder on all clips but the last sixteenth and on procedural pictures; writes the part `out`."""
     _check(library)
+    began = time.monotonic()
     train, held_out = _split(library)
     codec = Codec(config).to(device)
     pictures = range(round(len(train) * PICTURE_SHARE))
@@ -53,7 +57,8 @@ def fit_codec(
     )
     quality = _quality(codec, library, held_out, device, linear=True)
     say(f"codec: linear PSNR {quality} dB on {len(held_out)} held-out clips and {len(HELD_OUT_PICTURES)} pictures")
-    _save(out, codec, {"clips": len(train), "linear_psnr": quality})
+    record = {"clips": len(train), "linear_psnr": quality, "seconds": round(time.monotonic() - began, 1)}
+    _save(out, codec, {**record, **_material(library), "device": device, "threads": torch.get_num_threads()})
     return codec
 
 
@@ -120,7 +125,8 @@ def codec_recipe(
         torch.manual_seed(0)
         codec = fit_codec(fitted, library, config, device=device, say=say)
     if run_config is None or codec.decoder is None:
-        _save(out, codec, {"library": library.folder.name, "clips": len(library)})
+        fitted_here = {} if start is not None else load_part(fitted, "codec").record
+        _save(out, codec, {**fitted_here, "clips": len(library), **_material(library)})
         return True
     train, held_out = _split(library)
     run = Run(folder, CodecJob(codec, library, train, size=batch, device=device), run_config, say)
@@ -128,7 +134,9 @@ def codec_recipe(
     codec.load_state_dict({**codec.state_dict(), **run.average.tensors})
     quality = _quality(codec, library, held_out, device, linear=False)
     say(f"codec: PSNR {quality} dB on {len(held_out)} held-out clips and {len(HELD_OUT_PICTURES)} pictures")
-    _save(out, codec, {"clips": len(train), "steps": run.step, "psnr": quality})
+    held = load_part(fitted if start is None else start, "codec").record
+    linear = {name: held[name] for name in ("linear_psnr",) if name in held}
+    _save(out, codec, {**run.record(), "clips": len(train), **linear, "psnr": quality, **_material(library)})
     return finished
 
 
@@ -169,6 +177,11 @@ def _quality(codec: Codec, library: Library, clips: range, device: str, *, linea
         "theatre": round(psnr(codec, library_videos(library, clips, device=device), linear=linear), 2),
         "pictures": round(psnr(codec, picture_videos(HELD_OUT_PICTURES, library, device=device), linear=linear), 2),
     }
+
+
+def _material(library: Library) -> dict[str, Any]:
+    """What it learnt from, for the record."""
+    return {"world": library.config.world, "library": dataclasses.asdict(library.config), "rendering": library.pace()}
 
 
 def _save(out: Path, codec: Codec, record: Mapping[str, object]) -> None:

@@ -30,7 +30,6 @@ from kinora.training.plan import Stage
 from kinora.training.run import Run, RunConfig
 from kinora.transformer.config import TransformerConfig
 from kinora.transformer.model import Transformer
-from kinora.world.scene import WORLD_VERSION
 
 __all__ = ["OPTIMISERS", "Course", "distil_recipe", "lesson_plan"]
 
@@ -44,8 +43,6 @@ size `smoke`, one seed, by how far off the teacher the student ends (`DistilJob.
 at muon 0.001, 31.2% at 0.004, 28.7% at 0.01, 34.1% at 0.02; four steps from 14.5% to 10.5% at 0.001, 9.8% at 0.002,
 10.1% at 0.004, 15.5% at 0.01.
 """
-IMAGE_SHARE = 0.15
-"""Share of the time for single pictures, first, where there is a library of them; clips bring their own after that."""
 CHECK_SEED = 77_000_000
 """Seed of the batch that teacher and student are compared on: the run's own batches have the run's seed."""
 
@@ -87,7 +84,9 @@ def distil_recipe(
     lessons = lesson_plan(part.record, course, size.objective, tiny().sampling["standard"])
     _keep_course(folder, {"lessons": dataclasses.asdict(lessons), "teacher": _digest(teacher_path)})
     teacher, student = _transformer(part), _transformer(part)
-    size = dataclasses.replace(size, text_length=text.config.length)
+    # A student learns from its teacher alone: no maps.
+    unmapped = dataclasses.replace(size.objective, maps=0.0)
+    size = dataclasses.replace(size, text_length=text.config.length, objective=unmapped)
     clips = feed(folder, library_folder, codec_path, tokenizer, size, config)
     pictures = None
     if image_library_folder is not None:
@@ -99,16 +98,14 @@ def distil_recipe(
     run = Run(folder, job, config, say)
     finished = run.go()
     averaged = {**student.state_dict(), **run.average.tensors}
-    strayed = None
+    strayed, library = None, Library(library_folder).config
     if finished:
         before, after = (job.strayed(weights, seed=CHECK_SEED) for weights in (teacher.state_dict(), averaged))
         strayed = {"before": before, "after": after}
         say(f"distil: ends {100 * after:.1f}% from where the teacher ends; {100 * before:.1f}% before it was taught")
     record = {
-        "steps": run.step, "planned": run.plan.steps, "seed": run.plan.seed, "seconds": run.plan.seconds,
-        "device": run.plan.device, "threads": run.plan.threads, "world": WORLD_VERSION,
-        "library": dataclasses.asdict(Library(library_folder).config),
-        "optimiser": dataclasses.asdict(config.optimiser),
+        **run.record(),
+        "world": part.record.get("world", library.world), "library": dataclasses.asdict(library),
         "distilled": _told(part.record, lessons), "strayed": strayed,
         "teacher": part.record,
     }  # fmt: skip
@@ -163,16 +160,12 @@ def _transformer(part: Part) -> Transformer:
 
 
 def _stages(clips: ClipBatches, pictures: ClipBatches | None, size: Size) -> list[GeneratorStage]:
-    """Single pictures first where there is a library of them, then clips with some of their pictures between."""
-    share = 0.0 if pictures is None else IMAGE_SHARE
+    """Clips, with steps of single pictures between."""
     video = GeneratorStage(
-        stage=Stage(name="video", share=1.0 - share, size=size.video_batch), batches=clips,
-        latent_frames=clips.kept, image_share=0.1 if clips.kept > 1 else 0.0,
+        stage=Stage(name="video", share=1.0, size=size.video_batch), batches=clips, latent_frames=clips.kept,
+        image_share=size.picture_steps if clips.kept > 1 else 0.0, pictures=pictures,
     )  # fmt: skip
-    if pictures is None:
-        return [video]
-    image = Stage(name="image", share=share, size=size.image_batch)
-    return [GeneratorStage(stage=image, batches=pictures, latent_frames=1), video]
+    return [video]
 
 
 def _keep_course(folder: Path, told: Mapping[str, Any]) -> None:

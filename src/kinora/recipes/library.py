@@ -29,11 +29,12 @@ def transformer_library(
     mix: str = "training",
     codec: Path | None = None,
     keep_frames: bool = False,
+    maps: bool = True,
     device: str = "cpu",
     processes: int = 1,
     on_progress: Progress | None = None,
 ) -> Library:
-    """Clips of scattered latent frames for the joint run."""
+    """Clips of scattered latent frames for the joint run, with truth maps on the latent grid unless told otherwise."""
     config = LibraryConfig(
         count=size.clips if clips is None else clips,
         height=size.height,
@@ -41,6 +42,7 @@ def transformer_library(
         latent_frames=size.latent_frames if latent_frames is None else latent_frames,
         first_seed=first_seed,
         mix=mix,
+        map_cell=size.codec.compression.space if maps else 0,
     )
     return render_library(
         folder, config, codec=codec, keep_frames=keep_frames or codec is None, device=device, processes=processes,
@@ -53,6 +55,7 @@ def codec_library(
     size: Size,
     *,
     clips: int = 512,
+    mix: str = "training",
     device: str = "cpu",
     processes: int = 1,
     on_progress: Progress | None = None,
@@ -60,6 +63,6 @@ def codec_library(
     """Clips of neighbouring frames for the codec and the reader."""
     config = LibraryConfig(
         count=clips, height=size.height, width=size.width, latent_frames=size.latent_frames, contiguous=True,
-        first_seed=CODEC_SEED, shard_clips=64,
+        first_seed=CODEC_SEED, shard_clips=64, mix=mix,
     )  # fmt: skip
     return render_library(folder, config, device=device, processes=processes, on_progress=on_progress)

@@ -12,7 +12,7 @@ from torch import Tensor
 from kinora.training.library import Library
 from kinora.training.parts import Part, save_part
 from kinora.training.plan import Stage
-from kinora.training.reader_truth import ReaderBatches
+from kinora.training.reader_truth import ReaderBatches, reader_config
 from kinora.training.run import Run, RunConfig
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.model import Reader
@@ -57,14 +57,18 @@ def reader_recipe(
 ) -> bool:
     """Train a reader on a library that keeps its frames; writes the part `out`. True when finished.
 
-    `stills` is a library of single pictures, cheaper to render, for the half of its lessons that need no motion.
+    `stills` is a library of single pictures, cheaper to render, for the half of its lessons that need no motion. It is
+    asked the slots of the library's world, unless `reader` says otherwise.
     """
     torch.manual_seed(config.seed)
-    model = Reader(ReaderConfig() if reader is None else reader)
+    model = Reader(reader_config(library) if reader is None else reader)
     batches = ReaderBatches(library, model.config, stills=stills, device=config.device)
     run = Run(folder, ReaderJob(model, batches, size=batch, device=config.device), config, say)
     finished = run.go()
     tensors = {**model.state_dict(), **run.average.tensors}
-    record = {"steps": run.step, "library": dataclasses.asdict(library.config)}
+    record = {
+        **run.record(), "world": library.config.world, "library": dataclasses.asdict(library.config),
+        "rendering": library.pace(),
+    }  # fmt: skip
     save_part(out, Part(kind="reader", config=dataclasses.asdict(model.config), tensors=tensors, record=record))
     return finished

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kinora.codec.config import CodecConfig
 from kinora.core.errors import InputError
@@ -11,7 +11,7 @@ from kinora.training.objective import ObjectiveConfig
 from kinora.training.optimise import OptimiserConfig
 from kinora.transformer.config import TransformerConfig
 
-__all__ = ["SIZES", "Size", "gpu", "size_named", "small", "smoke"]
+__all__ = ["SIZES", "Size", "gpu", "neighbours", "size_named", "small", "smoke"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,17 @@ class Size:
     text_layers: int
     text_length: int
     image_batch: int
-    """Still pictures in a step of the first stage."""
+    """Still pictures in a step of a first stage."""
     video_batch: int
     """Clips in a step of the later stages."""
-    image_share: float = 0.2
-    """Share of the time for still pictures first: they teach what things look like at a fifth of a clip's cost."""
+    image_share: float = 0.0
+    """Share of the time for a first stage of still pictures alone. None: what a long one taught, clips forgot, and what
+    clips had taught it cost (docs/log.md); pictures are mixed into the steps of clips instead.
+    """
+    picture_steps: float = 0.25
+    """Share of the clips' steps that show as many single pictures as a step has latent frames: looks of many more
+    scenes for the same cost.
+    """
     latent_frames: int = 5
     patch: int = 2
     control_channels: int = 8
@@ -86,7 +92,7 @@ def small() -> Size:
     return Size(
         name="small", height=256, width=256, clips=12_288, codec=CodecConfig(),
         transformer_width=256, transformer_layers=6, transformer_heads=4, ffn_width=1024,
-        text_width=192, text_layers=3, text_length=64, image_batch=32, video_batch=12, image_share=0.45,
+        text_width=192, text_layers=3, text_length=80, image_batch=32, video_batch=12, picture_steps=0.4,
     )  # fmt: skip
 
 
@@ -97,6 +103,20 @@ def gpu() -> Size:
         transformer_width=384, transformer_layers=12, transformer_heads=6, ffn_width=1536,
         text_width=256, text_layers=4, text_length=96, image_batch=512, video_batch=192,
     )  # fmt: skip
+
+
+def neighbours(size: Size) -> tuple[Size, ...]:
+    """The size itself, then a smaller and a larger transformer, for the probe to choose from."""
+
+    def changed(heads: int, layers: int) -> Size:
+        width = size.transformer_width // size.transformer_heads * heads
+        return replace(
+            size, transformer_heads=heads, transformer_layers=layers, transformer_width=width,
+            ffn_width=size.ffn_width // size.transformer_width * width,
+        )  # fmt: skip
+
+    heads, layers = size.transformer_heads, size.transformer_layers
+    return size, changed(heads - 1, max(1, layers - 2)), changed(heads + 1, layers)
 
 
 SIZES = {"smoke": smoke, "small": small, "gpu": gpu}

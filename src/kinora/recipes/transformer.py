@@ -17,12 +17,12 @@ from kinora.training.files import write_json
 from kinora.training.generator import Generator, GeneratorJob, GeneratorStage
 from kinora.training.latents import FrameEncoder, LatentSet, encode_library
 from kinora.training.library import Library
+from kinora.training.maps import MapSet, maps_path
 from kinora.training.parts import Part, load_codec, load_part, load_text, save_part
 from kinora.training.plan import Stage
 from kinora.training.portrait_library import Portraits, encode_portraits, portrait_shards
 from kinora.training.run import Run, RunConfig
 from kinora.transformer.model import Transformer
-from kinora.world.scene import WORLD_VERSION
 
 __all__ = ["PROMPTS", "transformer_recipe", "write_generator"]
 
@@ -55,8 +55,8 @@ def transformer_recipe(
 ) -> bool:
     """Train on a library; writes `out` (transformer) and `out` with "-text" (text encoder). True when finished.
 
-    `image_library_folder` holds single pictures for the first stage (many scenes for the cost of a few clips; without
-    it the stage sees the clips' own first frames); `long_library_folder` holds clips of every latent frame for a last
+    `image_library_folder` holds single pictures that are mixed into the steps (many scenes for the cost of a few clips;
+    without it they are the clips' own first frames); `long_library_folder` holds clips of every latent frame for a last
     stage at full length; `start` is a trained transformer to go on from, with its text encoder as `text_path`, on
     another machine or with another library; `finish_in` seconds amends the plan.
     """
@@ -64,16 +64,16 @@ def transformer_recipe(
     text, tokenizer = load_text(text_path)
     size = dataclasses.replace(size, codec=codec.config, text_width=text.config.width, text_length=text.config.length)
     _keep_recipe(folder, size)
-    torch.manual_seed(config.seed)
-    model = Generator(Transformer(size.transformer()), text)
-    if start is not None:
-        _start_from(model.transformer, start)
     clips, pictures, long = (
         None if path is None else feed(folder, path, codec_path, tokenizer, size, config)
         for path in (library_folder, image_library_folder, long_library_folder)
     )
     assert clips is not None
-    stages = _stages(clips, clips if pictures is None else pictures, long, size)
+    torch.manual_seed(config.seed)
+    model = Generator(Transformer(size.transformer()), text, maps=clips.has_maps)
+    if start is not None:
+        _start_from(model.transformer, start)
+    stages = _stages(clips, pictures, long, size)
     job = GeneratorJob(
         model, stages, objective=size.objective, tokenizer=tokenizer, codec=codec, prompts=PROMPTS,
         device=config.device, compile_blocks=compile_blocks,
@@ -82,7 +82,7 @@ def transformer_recipe(
     if finish_in is not None:
         run.amend(finish_in)
     finished = run.go()
-    write_generator(out, run, model, tokenizer.to_json(), library_folder)
+    write_generator(out, run, model, tokenizer.to_json(), library_folder, maps_weight=size.objective.maps)
     return finished
 
 
@@ -98,16 +98,17 @@ def _start_from(transformer: Transformer, path: Path) -> None:
     transformer.load_state_dict(dict(part.tensors))
 
 
-def write_generator(out: Path, run: Run, model: Generator, vocabulary: str, library_folder: Path) -> None:
-    """Write the averaged weights of a joint run as two parts, whatever step it has reached."""
+def write_generator(
+    out: Path, run: Run, model: Generator, vocabulary: str, library_folder: Path, *, maps_weight: float = 0.0
+) -> None:
+    """Write the averaged weights of a joint run as two parts, whatever step it has reached; heads are left behind."""
+    library = Library(library_folder)
     record = {
-        "steps": run.step,
-        "planned": run.plan.steps,
-        "seed": run.plan.seed,
-        "seconds": run.plan.seconds,
-        "device": run.plan.device,
-        "world": WORLD_VERSION,
-        "library": dataclasses.asdict(Library(library_folder).config),
+        **run.record(),
+        "world": library.config.world,
+        "library": dataclasses.asdict(library.config),
+        "rendering": library.pace(),
+        "auxiliary": {"maps": 0.0 if model.maps is None else maps_weight},
     }
     averaged = {**model.state_dict(), **run.average.tensors}
     for kind, path, config in (
@@ -160,25 +161,29 @@ def feed(
     latents = LatentSet(library_folder, library.shards, encoder.key)
     drawn = shards.get(portraits, 0)
     encode_portraits(library, encoder, shards=drawn)
+    maps = None
+    if library.config.map_cell and size.objective.maps > 0:
+        maps = MapSet([maps_path(library.stem(at)) for at in range(len(library.shards))], config.device)
     return ClipBatches(
         library, latents, tokenizer, text_length=size.text_length, device=config.device,
-        portraits=Portraits.read(library, encoder.key, shards=drawn),
+        portraits=Portraits.read(library, encoder.key, shards=drawn), maps=maps,
     )  # fmt: skip
 
 
-def _stages(clips: ClipBatches, pictures: ClipBatches, long: ClipBatches | None, size: Size) -> list[GeneratorStage]:
-    """Still pictures first, then a few latent frames of every clip; at last whole clips where there are some."""
-    stages = [
-        GeneratorStage(
-            stage=Stage(name="image", share=size.image_share, size=size.image_batch), batches=pictures, latent_frames=1
-        ),
-        GeneratorStage(
-            stage=Stage(name="video", share=1.0 - size.image_share, size=size.video_batch),
-            batches=clips,
-            latent_frames=clips.kept,
-            image_share=0.1,
-        ),
-    ]
+def _stages(
+    clips: ClipBatches, pictures: ClipBatches | None, long: ClipBatches | None, size: Size
+) -> list[GeneratorStage]:
+    """A few latent frames of every clip, with steps of single pictures between; before them a stage of pictures alone
+    where one is asked for, after them whole clips where there are some.
+    """
+    video = GeneratorStage(
+        stage=Stage(name="video", share=1.0 - size.image_share, size=size.video_batch), batches=clips,
+        latent_frames=clips.kept, image_share=size.picture_steps, pictures=pictures,
+    )  # fmt: skip
+    stages = [video]
+    if size.image_share > 0:
+        image = Stage(name="image", share=size.image_share, size=size.image_batch)
+        stages.insert(0, GeneratorStage(stage=image, batches=clips if pictures is None else pictures, latent_frames=1))
     if long is not None:
         fewer = max(1, size.video_batch * clips.kept // long.kept)
         stages.append(

@@ -20,6 +20,7 @@ from kinora.core.errors import InputError
 from kinora.language.tokenizer import Tokenizer
 from kinora.training.latents import LatentSet
 from kinora.training.library import CAPTIONS, Library
+from kinora.training.maps import MapSet, MapTargets
 from kinora.training.portrait_library import Portraits
 
 __all__ = ["Batch", "ClipBatches", "step_rng", "token_table"]
@@ -43,6 +44,8 @@ class Batch:
     reference_BCRHW: Tensor | None = None
     """Portraits that stand beside each clip, known, R of them; None in most steps."""
     reference_position_BR: Tensor | None = None
+    maps: MapTargets | None = None
+    """Exact maps for auxiliary heads, where the library has any."""
 
 
 def step_rng(seed: int, step: int, purpose: int) -> np.random.Generator:
@@ -70,6 +73,7 @@ class ClipBatches:
         text_length: int,
         device: str,
         portraits: Portraits | None = None,
+        maps: MapSet | None = None,
     ) -> None:
         if len(library) == 0:
             raise InputError(f"{library.folder} holds no whole shard yet; render it first.")
@@ -78,6 +82,7 @@ class ClipBatches:
         self._tokens = token_table(library.captions(), tokenizer, text_length)
         self._device = device
         self._portraits = portraits
+        self._maps = maps
         if portraits is not None:
             self._portrait_tokens = token_table(portraits.captions, tokenizer, text_length)
             self._portrait_PChw = torch.from_numpy(portraits.latent_PChw).to(device)
@@ -93,6 +98,11 @@ class ClipBatches:
     def latent_shape(self) -> tuple[int, ...]:
         """(K, C, h, w) of one clip."""
         return self._latents.shape
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether batches have truth maps."""
+        return self._maps is not None
 
     @property
     def has_portraits(self) -> bool:
@@ -138,6 +148,7 @@ class ClipBatches:
             pose_BT12=self._tensor(self._library.pose_NT12[rows, frames_BT]),
             mouth_BTS=self._tensor(self._library.mouth_NTS[rows, frames_BT]),
             face_BTHW=face_mask(face_BT3, height, width),
+            maps=None if self._maps is None else self._maps.take(clips_B, frames_BT),
         )
 
     def _choose(self, rng: np.random.Generator, latent_frames: int) -> npt.NDArray[np.int64]:

@@ -61,9 +61,11 @@ def pixel_frames(latent_frames: npt.NDArray[np.int64]) -> list[int]:
     return frames
 
 
-def clip_truth(scene: Scene, latent_frames: npt.NDArray[np.int64], *, height: int, width: int) -> ClipTruth:
-    """Simulate a scene and read off the conditions of its chosen latent frames."""
-    states = simulate(scene)
+def clip_truth(
+    scene: Scene, latent_frames: npt.NDArray[np.int64], *, height: int, width: int, states: States | None = None
+) -> ClipTruth:
+    """Simulate a scene (unless all its states are known) and read off the conditions of its chosen latent frames."""
+    states = simulate(scene) if states is None else states
     speaking = next((m for m, figure in enumerate(scene.figures) if figure.speech is not None), None)
     if speaking is None:
         count = len(latent_frames)

@@ -37,7 +37,7 @@ from kinora.flow.schedule import schedule
 from kinora.flow.solvers import Velocity
 from kinora.language.encoder import TextEncoder
 from kinora.training.batches import Batch, step_rng
-from kinora.training.generator import GeneratorStage
+from kinora.training.generator import GeneratorStage, stage_batch
 from kinora.training.objective import Draw, ObjectiveConfig, draw_step
 from kinora.training.tasks import TASKS, Canvas, draw_known
 from kinora.transformer.model import Conditions, Transformer
@@ -215,13 +215,7 @@ class DistilJob:
 
     def loss(self, stage: str, seed: int, step: int) -> Tensor:
         """Mean squared difference between student and target over the cells that are asked for."""
-        entry = self._stages[stage]
-        size, latent_frames = entry.stage.size, entry.latent_frames
-        rng = step_rng(seed, step, 2)
-        if latent_frames > 1 and rng.random() < entry.image_share:
-            size, latent_frames = size * latent_frames, 1
-        references = entry.batches.has_portraits and rng.random() < self._config.objective.references
-        batch = entry.batches.batch(seed, step, size=size, latent_frames=latent_frames, references=references)
+        batch = stage_batch(self._stages[stage], seed, step, references=self._config.objective.references)
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.startswith("cuda")):
             lesson, conditions = self._lesson(batch, seed, step)
             student = _velocity(self.model, conditions, batch)

@@ -21,22 +21,25 @@ from kinora.flow.solvers import Velocity, sample
 from kinora.flow.state import initial_state
 from kinora.language.encoder import TextEncoder, token_ids
 from kinora.language.tokenizer import Tokenizer
-from kinora.training.batches import ClipBatches, step_rng
+from kinora.training.auxiliary import MapHeads, Tap, map_block
+from kinora.training.batches import Batch, ClipBatches, step_rng
 from kinora.training.files import write_atomically
 from kinora.training.objective import ObjectiveConfig, draw_step, generator_loss
 from kinora.training.plan import Stage
 from kinora.transformer.model import Conditions, Transformer
 
-__all__ = ["Generator", "GeneratorJob", "GeneratorStage"]
+__all__ = ["Generator", "GeneratorJob", "GeneratorStage", "stage_batch"]
 
 
 class Generator(nn.Module):
-    """What is trained together: words to text vectors, and these with noise to velocity."""
+    """What is trained together: words to text vectors, these with noise to velocity, and heads that do not ship."""
 
-    def __init__(self, transformer: Transformer, text: TextEncoder) -> None:
+    def __init__(self, transformer: Transformer, text: TextEncoder, *, maps: bool = False) -> None:
         super().__init__()
         self.transformer = transformer
         self.text = text
+        config = transformer.config
+        self.maps = MapHeads(config.width, config.patch) if maps else None
 
     def forward(self, ids_BL: Tensor, x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
         """Velocity for captions alone; empty ids (all padding) ask for anything."""
@@ -54,6 +57,22 @@ class GeneratorStage:
     """Latent frames of each clip that a step shows; 1 trains on still pictures."""
     image_share: float = 0.0
     """Share of steps that show single latent frames of as many more clips instead."""
+    pictures: ClipBatches | None = None
+    """Where these single frames come from; without it they are first frames of the clips."""
+
+
+def stage_batch(entry: GeneratorStage, seed: int, step: int, *, references: float) -> Batch:
+    """What a stage shows in one step: clips, single pictures, or clips beside portraits; (seed, step) decides.
+
+    `references` is the share of steps with portraits, where there are any.
+    """
+    size, latent_frames, batches = entry.stage.size, entry.latent_frames, entry.batches
+    rng = step_rng(seed, step, 2)
+    if latent_frames > 1 and rng.random() < entry.image_share:
+        size, latent_frames = size * latent_frames, 1
+        batches = batches if entry.pictures is None else entry.pictures
+    beside = batches.has_portraits and rng.random() < references
+    return batches.batch(seed, step, size=size, latent_frames=latent_frames, references=beside)
 
 
 class GeneratorJob:
@@ -81,23 +100,30 @@ class GeneratorJob:
         self._codec = codec.to(device)
         self._prompts = tuple(prompts)
         self._device = device
+        blocks = model.transformer.blocks
+        tapped = map_block(len(blocks))
+        self._tap = None if model.maps is None else Tap(model.transformer, tapped)
         if compile_blocks:
-            for block in model.transformer.blocks:
-                block.compile()
+            for number, block in enumerate(blocks):
+                if self._tap is not None and number == tapped:
+                    # The tap is a hook, and stays outside of what is compiled.
+                    block.forward = torch.compile(block.forward)
+                else:
+                    block.compile()
 
     def loss(self, stage: str, seed: int, step: int) -> Tensor:
         """The loss of one step."""
-        entry = self._stages[stage]
-        size, latent_frames = entry.stage.size, entry.latent_frames
-        rng = step_rng(seed, step, 2)
-        if latent_frames > 1 and rng.random() < entry.image_share:
-            size, latent_frames = size * latent_frames, 1
-        references = entry.batches.has_portraits and rng.random() < self._objective.references
-        batch = entry.batches.batch(seed, step, size=size, latent_frames=latent_frames, references=references)
+        batch = stage_batch(self._stages[stage], seed, step, references=self._objective.references)
         draw = draw_step(seed, step, tuple(batch.clean_BCTHW.shape), self._objective, self._device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.startswith("cuda")):
             text_BLD = self.model.text(batch.ids_BL)
-            return generator_loss(self.model.transformer, text_BLD, batch, draw)
+            loss = generator_loss(self.model.transformer, text_BLD, batch, draw)
+            if self._tap is None or self.model.maps is None:
+                return loss
+            features_BTSD = self._tap.take()
+            if batch.maps is None:
+                return loss
+            return loss + self._objective.maps * self.model.maps.loss(features_BTSD, batch.maps)
 
     @torch.no_grad()
     def sheet(self, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -5,6 +5,7 @@
     shard-00000.captions.json       per clip, one text for every entry of `CAPTIONS`
     shard-00000.frames.npy          uint8 (clips, 1 + 4(K-1), H, W, 3)
     shard-00000.latents-<key>.npy   float16 (clips, K, C, h, w), see `kinora.training.latents`
+    shard-00000.maps.npz            exact maps on the latent grid, see `kinora.training.maps`
     shard-00000.portraits.*         see `kinora.training.portrait_library`
 
 A shard is there as a whole or not at all: every file is written beside its name and moved into place, the truth last.
@@ -22,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kinora.core.errors import InputError
-from kinora.training.scenes import clip_scene
-from kinora.world.scene import WORLD_VERSION, Scene
+from kinora.training.scenes import clip_scene, mix_named
+from kinora.world.scene import Scene
 
 __all__ = ["CAPTIONS", "Library", "LibraryConfig", "captions_path", "shard_stem", "truth_path"]
 
@@ -54,7 +55,19 @@ class LibraryConfig:
     mix: str = "training"
     """Name of the mix of scenes, see `kinora.training.scenes.mix_named`."""
     shard_clips: int = 128
-    world: str = WORLD_VERSION
+    world: str = ""
+    """Version of the world that the clips show; that of the mix, unless told."""
+    map_cell: int = 0
+    """Pixels along a cell of the truth maps kept beside the clips; 0 keeps none."""
+
+    def __post_init__(self) -> None:
+        if not self.world:
+            object.__setattr__(self, "world", mix_named(self.mix).world)
+        if self.map_cell and (self.height % self.map_cell or self.width % self.map_cell):
+            raise InputError(
+                f"Truth maps of {self.map_cell} pixels a cell do not fit pictures of {self.width} x {self.height}; "
+                "choose sides that are multiples of a cell."
+            )
 
     @property
     def shards(self) -> int:
@@ -76,10 +89,11 @@ class Library:
             raise InputError(f"{folder} is no library: it has no index.json; render one with `kinora train library`.")
         self.folder = folder
         self.config = LibraryConfig(**json.loads(index.read_text(encoding="utf-8")))
-        if self.config.world != WORLD_VERSION:
+        drawn = mix_named(self.config.mix).world
+        if self.config.world != drawn:
             raise InputError(
-                f"{folder} shows world {self.config.world}, this is {WORLD_VERSION}: its seeds stand for other scenes "
-                "now. Render it again in a new folder."
+                f"{folder} shows world {self.config.world}, its mix {self.config.mix} now draws {drawn}: its seeds "
+                "stand for other scenes. Render it again in a new folder."
             )
         missing = (shard for shard in range(self.config.shards) if not truth_path(folder, shard).exists())
         present = next(missing, self.config.shards)
@@ -119,6 +133,16 @@ class Library:
             raise InputError(f"{path} is not there: this library keeps latents only; render it again with its frames.")
         frames: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
         return frames
+
+    def stem(self, at: int) -> Path:
+        """What the files of the `at`-th present shard begin with."""
+        return self.folder / shard_stem(self.shards[at])
+
+    def pace(self) -> dict[str, Any]:
+        """Clips a second at which it was rendered, on what; empty for a library of before this was noted."""
+        path = self.folder / "pace.json"
+        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return held
 
     def captions(self) -> list[list[str]]:
         """For every clip, one text for every entry of `CAPTIONS`."""

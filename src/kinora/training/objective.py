@@ -45,6 +45,10 @@ class ObjectiveConfig:
     """Share of known first frames that carry a little noise."""
     references: float = 0.2
     """Share of the steps that show references, where a library has portraits: about as often as a film has one."""
+    maps: float = 0.25
+    """Weight of the auxiliary heads' loss (`kinora.training.auxiliary`), where a library has truth maps; 0 trains
+    without them.
+    """
     drop_text: float = 0.10
     drop_pose: float = 0.50
     drop_mouth: float = 0.30

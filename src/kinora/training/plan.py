@@ -39,6 +39,10 @@ class RunPlan:
     """Measured by the probe."""
     device: str
     threads: int
+    step_flops: Mapping[str, float] = field(default_factory=dict)
+    """Operations of one step of every stage, forward and backward; empty in plans of older runs."""
+    peak_flops: float = 0.0
+    """Operations a second of a large matrix product, measured beside the steps."""
     amended: Sequence[Mapping[str, float]] = field(default_factory=tuple)
     """Later changes of `steps`: at which step, from how many, to how many."""
 

@@ -61,10 +61,13 @@ def portrait_scene(scene: Scene, m: int, seed: int) -> Scene:
 
 
 def faceless_captions(slots: SceneSlots, m: int, seed: int) -> list[str]:
-    """One caption for every entry of `CAPTIONS` that says nothing of figure `m`'s hair and clothes."""
+    """One caption for every entry of `CAPTIONS` that says nothing of figure `m`'s hair and clothes, nor of hat and
+    glasses.
+    """
     figure = slots.figures[m]
     assert figure.clothes is not None
-    figures = (*slots.figures[:m], replace(figure, hair=None), *slots.figures[m + 1 :])
+    bare = replace(figure, hair=None, hat=None, glasses=None)
+    figures = (*slots.figures[:m], bare, *slots.figures[m + 1 :])
     without_hair = replace(slots, figures=figures)
     return [
         _undressed(

@@ -5,8 +5,10 @@ Axes: S scene slots, P objects (bodies first, then figures), A attributes, K mom
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,22 +17,22 @@ from torch import Tensor
 
 from kinora.core.errors import InputError
 from kinora.core.poses import relative_poses
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS, BodySlots, FigureSlots
+from kinora.core.slots import SLOTS, SLOTS_1, AnimalSlots, BodySlots, FigureSlots, SceneSlots
 from kinora.training.clips import pixel_frames
 from kinora.training.files import write_atomically
 from kinora.training.library import Library
-from kinora.understanding.config import ReaderConfig
+from kinora.understanding.config import ObjectKind, ReaderConfig
 from kinora.understanding.disturb import disturb
 from kinora.understanding.moments import moments_of, times_of
 from kinora.understanding.truth import ATTRIBUTES, UNSAID, ReaderTruth, mirrored
 from kinora.world.casting import one_of
-from kinora.world.mix import Mix
+from kinora.world.mix import WIDE_MIX, Mix
 from kinora.world.scene import Scene, States
 from kinora.world.simulate import simulate
 from kinora.world.slots_of import scene_slots
 from kinora.world.splits import SPLITS
 
-__all__ = ["READER_MIX", "ReaderBatches", "reader_split", "reader_truth"]
+__all__ = ["READER_MIX", "WIDE_READER_MIX", "ReaderBatches", "reader_config", "reader_split", "reader_truth"]
 
 Array = npt.NDArray[np.float64]
 Truth = dict[str, npt.NDArray[np.generic]]
@@ -39,6 +41,17 @@ READER_MIX = Mix(
     bodies=(0.35, 0.35, 0.2, 0.1), figures=0.4, second_figure=0.3, body_beside_figure=0.5, backdrop=0.3, camera=0.55
 )
 """A judge must know well what the generator sees seldom: figures, camera moves, backdrops, many bodies."""
+WIDE_READER_MIX = replace(
+    WIDE_MIX,
+    bodies=READER_MIX.bodies,
+    figures=READER_MIX.figures,
+    second_figure=READER_MIX.second_figure,
+    body_beside_figure=READER_MIX.body_beside_figure,
+    backdrop=0.2,
+    camera=0.45,
+    weather=0.35,
+)
+"""The same in world 2.0, with more weather."""
 
 _PATCH_FRAMES = 4
 _FRAME_RATE = 16.0
@@ -49,8 +62,17 @@ _PURPOSE = 0x8EAD
 """Keeps the reader's draws apart from those of other runs."""
 _FIGURE_MIDDLE = 0.5
 """Where a figure's centre is, in shares of its height."""
+_ANIMAL_MIDDLE = 0.35
+"""Where an animal's centre is, metres above the ground at scale 1."""
 _SEEN = 1.5
 """How far from the middle a centre still has a track, in half picture sides."""
+
+
+def reader_config(library: Library, *, size: int = 128) -> ReaderConfig:
+    """What a reader of this library's world is asked: the slots of that world, and animals where there are any."""
+    if library.config.world == "1.0":
+        return ReaderConfig(size=size)
+    return ReaderConfig(size=size, max_animals=1, slots=SLOTS)
 
 
 def reader_split(seed: int) -> str:
@@ -73,24 +95,23 @@ class _Seen:
 def reader_truth(scene: Scene, latent_frames: npt.NDArray[np.int64], config: ReaderConfig) -> Truth:
     """The arrays of one clip that shows `scene` at `latent_frames` (0 first): `ReaderTruth`'s fields, without B."""
     states = simulate(scene).at(_PATCH_FRAMES * latent_frames)
-    slots = scene_slots(scene)
-    bodies, figures = slots.bodies[: config.max_bodies], slots.figures[: config.max_figures]
-    centre_FP3 = _centres(scene, states)
-    shown = [*range(len(bodies)), *range(len(scene.bodies), len(scene.bodies) + len(figures))]
-    place = [*range(len(bodies)), *range(config.max_bodies, config.max_bodies + len(figures))]
-    seen = _project(centre_FP3[:, shown], states)
+    slots, centres = scene_slots(scene), _centres(scene, states)
     value_PA = np.full((config.objects, ATTRIBUTES), UNSAID, dtype=np.int64)
-    things: tuple[BodySlots | FigureSlots, ...] = (*bodies, *figures)
-    for index, thing in zip(place, things, strict=True):
-        value_PA[index] = _values(thing)
     cell_P = np.full(config.objects, UNSAID, dtype=np.int64)
-    cell_P[place] = _cells(seen, len(bodies), config.fine_grid)
     track_PK3 = np.zeros((config.objects, len(latent_frames), 3), dtype=np.float32)
     tracked_PK = np.zeros((config.objects, len(latent_frames)), dtype=np.float32)
-    track_PK3[place], tracked_PK[place] = _tracks(seen)
+    count = []
+    for kind in config.kinds:
+        things = _things(slots, kind.name)[: kind.most]
+        seen = _project(centres[kind.name][:, : len(things)], states)
+        place = slice(kind.places.start, kind.places.start + len(things))
+        value_PA[place] = [_values(thing, kind) for thing in things] or np.empty((0, ATTRIBUTES))
+        cell_P[place] = _cells(seen, config.fine_grid)
+        track_PK3[place], tracked_PK[place] = _tracks(seen)
+        count.append(len(things))
     return {
-        "scene": np.array([_index(values, getattr(slots, name)) for name, values in SCENE_SLOTS.items()]),
-        "count": np.array([len(bodies), len(figures)]),
+        "scene": np.array([_index(values, getattr(slots, name)) for name, values in config.scene_slots.items()]),
+        "count": np.array(count),
         "cell": cell_P,
         "value": value_PA,
         "track": track_PK3,
@@ -100,19 +121,33 @@ def reader_truth(scene: Scene, latent_frames: npt.NDArray[np.int64], config: Rea
 
 
 def _index(values: tuple[str, ...], value: str | None) -> int:
-    return UNSAID if value is None else values.index(value)
+    """The class of a value; a reader that does not know it is asked nothing."""
+    return values.index(value) if value in values else UNSAID
 
 
-def _values(thing: BodySlots | FigureSlots) -> npt.NDArray[np.int64]:
-    slots: Mapping[str, tuple[str, ...]] = BODY_SLOTS if isinstance(thing, BodySlots) else FIGURE_SLOTS
-    found = [_index(values, getattr(thing, name)) for name, values in slots.items()]
-    return np.array(found + [UNSAID] * (ATTRIBUTES - len(found)))
+def _things(slots: SceneSlots, kind: str) -> tuple[BodySlots | FigureSlots | AnimalSlots, ...]:
+    if kind == "animal":
+        return slots.animals
+    return slots.bodies if kind == "body" else slots.figures
 
 
-def _centres(scene: Scene, states: States) -> Array:
-    """Centres (F, P, 3) of all bodies, then all figures."""
-    up_M3 = np.array([[0.0, 0.0, _FIGURE_MIDDLE * figure.identity.height] for figure in scene.figures]).reshape(-1, 3)
-    return np.concatenate([states.body_position_FN3, states.figure_root_FM3 + up_M3], axis=1)
+def _values(thing: BodySlots | FigureSlots | AnimalSlots, kind: ObjectKind) -> list[int]:
+    found = [_index(values, getattr(thing, name)) for name, values in kind.slots.items()]
+    return found + [UNSAID] * (ATTRIBUTES - len(found))
+
+
+def _centres(scene: Scene, states: States) -> dict[str, Array]:
+    """Centres (F, P, 3) of all objects by kind."""
+
+    def raised(root_FP3: Array, heights: Sequence[float]) -> Array:
+        up_P3 = np.array([[0.0, 0.0, height] for height in heights]).reshape(-1, 3)
+        return root_FP3 + up_P3
+
+    return {
+        "body": states.body_position_FN3,
+        "figure": raised(states.figure_root_FM3, [_FIGURE_MIDDLE * figure.identity.height for figure in scene.figures]),
+        "animal": raised(states.animal_root_FA3, [_ANIMAL_MIDDLE * animal.scale for animal in scene.animals]),
+    }
 
 
 def _project(centre_FP3: Array, states: States) -> _Seen:
@@ -123,17 +158,16 @@ def _project(centre_FP3: Array, states: States) -> _Seen:
     return _Seen(across_PK=(seen_FP3[..., 0] / half_FP).T, down_PK=(seen_FP3[..., 1] / half_FP).T, depth_PK=depth_FP.T)
 
 
-def _cells(seen: _Seen, bodies: int, side: int) -> list[int]:
+def _cells(seen: _Seen, side: int) -> list[int]:
     """The fine cell of every centre at the first moment; of two in one cell, the farther takes the nearest free one."""
     column_P = np.clip((seen.across_PK[:, 0] + 1) / 2 * side, 0, side - 1e-6)
     row_P = np.clip((seen.down_PK[:, 0] + 1) / 2 * side, 0, side - 1e-6)
     cells = [UNSAID] * len(column_P)
-    for kind in (range(bodies), range(bodies, len(column_P))):
-        taken: set[int] = set()
-        for p in sorted(kind, key=lambda p: float(seen.depth_PK[p, 0])):
-            order = np.argsort(_distances(row_P[p], column_P[p], side), axis=None, kind="stable")
-            cells[p] = next(int(cell) for cell in order if int(cell) not in taken)
-            taken.add(cells[p])
+    taken: set[int] = set()
+    for p in sorted(range(len(cells)), key=lambda p: float(seen.depth_PK[p, 0])):
+        order = np.argsort(_distances(row_P[p], column_P[p], side), axis=None, kind="stable")
+        cells[p] = next(int(cell) for cell in order if int(cell) not in taken)
+        taken.add(cells[p])
     return cells
 
 
@@ -239,9 +273,12 @@ class _Source:
 
 
 def _shard_truth(library: Library, at: int, config: ReaderConfig) -> ReaderTruth:
-    """Truth of one shard's clips, from the file beside it if there is one for this grid."""
+    """Truth of one shard's clips, from the file beside it if there is one for this grid and these questions."""
     shard = library.shards[at]
     key = f"{config.fine_grid}-{config.max_bodies}-{config.max_figures}"
+    if config.slots != SLOTS_1 or config.max_animals:
+        asked = hashlib.sha256(json.dumps(dict(config.slots)).encode()).hexdigest()[:8]
+        key += f"-{config.max_animals}-{asked}"
     path = library.folder / f"shard-{shard:05d}.reader-{key}.npz"
     if not path.exists():
         first = next(i for i in range(len(library)) if library.place(i)[0] == at)

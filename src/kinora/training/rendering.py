@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,12 @@ from kinora.training.clips import choose_latent_frames, clip_truth, pixel_frames
 from kinora.training.files import write_atomically, write_json
 from kinora.training.latents import FrameEncoder
 from kinora.training.library import CAPTIONS, Library, LibraryConfig, captions_path, shard_stem, truth_path
+from kinora.training.maps import maps_path, truth_maps, write_maps
 from kinora.training.scenes import clip_scene
 from kinora.world.captions import describe_slots
-from kinora.world.render import render
-from kinora.world.scene import Scene
+from kinora.world.render import render_states
+from kinora.world.scene import Scene, States
+from kinora.world.simulate import simulate
 from kinora.world.slots_of import scene_slots
 
 __all__ = ["ShardTask", "render_library", "side_by_side"]
@@ -70,12 +73,20 @@ def render_library(
         for shard in range(config.shards)
         if not truth_path(folder, shard).exists()
     ]
-    done = config.shards - len(tasks)
+    done = before = config.shards - len(tasks)
+    began = time.monotonic()
     for _ in side_by_side(_render_shard, tasks, processes):
         done += 1
         if on_progress is not None:
             on_progress(min(done * config.shard_clips, config.count), config.count)
+        _note_pace(folder, (done - before) * config.shard_clips, time.monotonic() - began, device, processes)
     return Library(folder)
+
+
+def _note_pace(folder: Path, clips: int, seconds: float, device: str, processes: int) -> None:
+    """Keep how fast the latest session renders, truth, captions and encoding included."""
+    pace = {"clips_a_second": clips / seconds, "clips": clips, "device": device, "processes": processes}
+    write_json(folder / "pace.json", pace)
 
 
 def _claim(folder: Path, config: LibraryConfig) -> None:
@@ -107,7 +118,8 @@ def _render_shard(task: ShardTask) -> None:
     encoder = FrameEncoder.from_file(task.codec, device=task.device) if task.codec is not None else None
     scenes = [clip_scene(seed, split=config.split, mix=config.mix) for seed in config.seeds(task.shard)]
     moments = [_moments(scene, config) for scene in scenes]
-    frames_NFHW3 = _render_frames(scenes, moments, config, task.device)
+    states = [simulate(scene) for scene in scenes]
+    frames_NFHW3 = _render_frames(scenes, states, moments, config, task.device)
     stem = task.folder / shard_stem(task.shard)
     if encoder is not None:
         latents = encoder.encode_frames(frames_NFHW3)
@@ -115,7 +127,10 @@ def _render_shard(task: ShardTask) -> None:
     if task.keep_frames:
         write_atomically(stem.with_name(f"{stem.name}.frames.npy"), lambda file: np.save(file, frames_NFHW3))
     write_json(captions_path(task.folder, task.shard), [_captions(scene) for scene in scenes])
-    truth = _truth(scenes, moments, config)
+    if config.map_cell:
+        maps = _maps(scenes, states, moments, config, task.device)
+        write_atomically(maps_path(stem), lambda file: write_maps(maps, file))
+    truth = _truth(scenes, states, moments, config)
     write_atomically(truth_path(task.folder, task.shard), lambda file: np.savez(file, allow_pickle=False, **truth))
 
 
@@ -142,18 +157,35 @@ def _moments(scene: Scene, config: LibraryConfig) -> _Moments:
 
 
 def _render_frames(
-    scenes: list[Scene], moments: list[_Moments], config: LibraryConfig, device: str
+    scenes: list[Scene], states: list[States], moments: list[_Moments], config: LibraryConfig, device: str
 ) -> npt.NDArray[np.uint8]:
-    batch = _RENDER_BATCH if device == "cpu" else 4 * _RENDER_BATCH
+    batch = _batch(device)
     shape = (len(scenes), len(moments[0].pixel_frames), config.height, config.width, 3)
     frames_NFHW3 = np.empty(shape, dtype=np.uint8)
     for start in range(0, len(scenes), batch):
         rows = slice(start, start + batch)
-        chosen = [moment.pixel_frames for moment in moments[rows]]
+        shown = [one.at(np.array(moment.pixel_frames)) for one, moment in zip(states[rows], moments[rows], strict=True)]
         with torch.inference_mode():
-            rendered = render(scenes[rows], height=config.height, width=config.width, frames=chosen, device=device)
+            rendered = render_states(scenes[rows], shown, height=config.height, width=config.width, device=device)
         frames_NFHW3[rows] = torch.as_tensor(rendered.rgb_BFHW3).cpu().numpy()
     return frames_NFHW3
+
+
+def _batch(device: str) -> int:
+    return _RENDER_BATCH if device == "cpu" else 4 * _RENDER_BATCH
+
+
+def _maps(
+    scenes: list[Scene], states: list[States], moments: list[_Moments], config: LibraryConfig, device: str
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Truth maps of a shard, batch by batch."""
+    parts = []
+    for start in range(0, len(scenes), _batch(device)):
+        rows = slice(start, start + _batch(device))
+        kept = [moment.latent_frames for moment in moments[rows]]
+        height, width = config.height // config.map_cell, config.width // config.map_cell
+        parts.append(truth_maps(scenes[rows], states[rows], kept, height=height, width=width, device=device))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _captions(scene: Scene) -> list[str]:
@@ -164,10 +196,12 @@ def _captions(scene: Scene) -> list[str]:
     ]
 
 
-def _truth(scenes: list[Scene], moments: list[_Moments], config: LibraryConfig) -> dict[str, npt.NDArray[Any]]:
+def _truth(
+    scenes: list[Scene], states: list[States], moments: list[_Moments], config: LibraryConfig
+) -> dict[str, npt.NDArray[Any]]:
     truths = [
-        clip_truth(scene, moment.latent_frames, height=config.height, width=config.width)
-        for scene, moment in zip(scenes, moments, strict=True)
+        clip_truth(scene, moment.latent_frames, height=config.height, width=config.width, states=one)
+        for scene, one, moment in zip(scenes, states, moments, strict=True)
     ]
     return {
         "seeds": np.array([scene.seed for scene in scenes], dtype=np.int64),

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,8 +31,12 @@ from kinora.training.files import append_line, write_atomically
 from kinora.training.optimise import Average, Guard, OptimiserConfig, Optimisers, learning_rate_factor
 from kinora.training.plan import RunPlan, Stage, plan_steps
 from kinora.training.plot import draw_losses
+from kinora.training.throughput import count_flops, matmul_peak
 
 __all__ = ["Job", "Run", "RunConfig"]
+
+PROBED = 4
+"""Steps of each stage that the probe takes, the first of which warms up."""
 
 
 class Job(Protocol):
@@ -144,6 +150,33 @@ class Run:
             ),
         )
 
+    def record(self) -> dict[str, Any]:
+        """What a trained part says of how it came about: the plan, the optimiser, and the pace that was kept."""
+        plan = self.plan
+        return {
+            "steps": self.step, "planned": plan.steps, "seed": plan.seed, "seconds": plan.seconds,
+            "device": plan.device, "threads": plan.threads, "skipped": self._skipped,
+            "optimiser": dataclasses.asdict(self._config.optimiser), "throughput": self.throughput(),
+        }  # fmt: skip
+
+    def throughput(self) -> dict[str, dict[str, float]]:
+        """By stage: seconds a step (median over the log), steps' operations, and their share of the device's limit."""
+        paces: dict[str, list[float]] = {}
+        for line in self._metrics():
+            paces.setdefault(line["stage"], []).append(line["seconds"])
+        told = {}
+        for stage, seconds in paces.items():
+            median, flops = statistics.median(seconds), self.plan.step_flops.get(stage, 0.0)
+            told[stage] = {"seconds_a_step": median, "a_second": self._sizes[stage] / median if median else 0.0}
+            if flops and self.plan.peak_flops and median:
+                rate = flops / median
+                told[stage] |= {"gflops": rate / 1e9, "share_of_limit": rate / self.plan.peak_flops}
+        return told
+
+    def _metrics(self) -> list[dict[str, Any]]:
+        path = self.folder / "metrics.jsonl"
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
     def _take_step(self) -> dict[str, Any]:
         stage = self.plan.stage_at(self.step)
         loss = self._job.loss(stage, self.plan.seed, self.step)
@@ -174,15 +207,14 @@ class Run:
         )
 
     def _draw(self) -> None:
-        lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-        picture = draw_losses([(line["step"], line["stage"], line["loss"]) for line in lines])
+        picture = draw_losses([(line["step"], line["stage"], line["loss"]) for line in self._metrics()])
         write_atomically(self.folder / "loss.png", lambda file: picture.save(file, format="PNG"))
         self._job.sheet(self.average.tensors, self.folder / f"sheet-{self.step:06d}.png")
 
     def _begin(self) -> RunPlan:
         """Make the plan: measure a step of every stage, then put the weights back as they were."""
         config, stages = self._config, self._job.stages
-        step_seconds = self._probe()
+        step_seconds, step_flops = self._probe()
         if config.steps is None:
             counts = plan_steps(stages, step_seconds, config.seconds)
         else:
@@ -193,21 +225,29 @@ class Run:
             total += count
         plan = RunPlan(
             seed=config.seed, steps=total, starts=starts, seconds=config.seconds, step_seconds=step_seconds,
-            device=config.device, threads=torch.get_num_threads(),
+            device=config.device, threads=torch.get_num_threads(), step_flops=step_flops,
+            peak_flops=matmul_peak(config.device),
         )  # fmt: skip
         plan.write(self._plan_path)
         self._say(f"{self._job.name}: {total} steps planned {counts}, seconds a step {step_seconds}")
         return plan
 
-    def _probe(self) -> dict[str, float]:
-        """Seconds a step of every stage takes, the mean of two after a warm-up; leaves the weights as they were."""
+    def _probe(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Seconds and operations of a step of every stage; leaves the weights as they were.
+
+        The first step is counted, the second warms up (and compiles what is to be compiled), of the others the median
+        counts: one that has to compile again for its shape must not pass for usual.
+        """
         model = self._job.model
         kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         optimisers = Optimisers(model.named_parameters(), self._config.optimiser)
         taken: dict[str, float] = {}
+        flops: dict[str, float] = {}
         for stage in self._job.stages:
             times = []
-            for step in range(3):
+            flops[stage.name] = count_flops(partial(self._job.loss, stage.name, self._config.seed, 0))
+            optimisers.zero_grad()
+            for step in range(PROBED):
                 start = time.monotonic()
                 loss = self._job.loss(stage.name, self._config.seed, step)
                 loss.backward()
@@ -216,9 +256,9 @@ class Run:
                 optimisers.zero_grad()
                 float(loss.detach())
                 times.append(time.monotonic() - start)
-            taken[stage.name] = sum(times[1:]) / len(times[1:])
+            taken[stage.name] = statistics.median(times[1:])
         model.load_state_dict(kept)
-        return taken
+        return taken, flops
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         if set(checkpoint.average) != set(self.average.tensors):

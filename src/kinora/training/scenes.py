@@ -6,29 +6,31 @@ import numpy as np
 
 from kinora.core.errors import InputError
 from kinora.world.mirror import mirror
-from kinora.world.mix import RICHEST_MIX, SIMPLE_MIX, TRAINING_MIX, Mix
+from kinora.world.mix import RICHEST_MIX, SIMPLE_MIX, TRAINING_MIX, WIDE_MIX, Mix
 from kinora.world.sampler import sample_scene
 from kinora.world.scene import Scene
 
-__all__ = ["MIXES", "clip_scene", "mix_named"]
+__all__ = ["MIXES", "READER_MIXES", "clip_scene", "mix_named"]
 
-MIXES: dict[str, Mix] = {"training": TRAINING_MIX, "simple": SIMPLE_MIX, "richest": RICHEST_MIX}
+MIXES: dict[str, Mix] = {"training": TRAINING_MIX, "simple": SIMPLE_MIX, "richest": RICHEST_MIX, "wide": WIDE_MIX}
+READER_MIXES = ("reader", "wide-reader")
+"""What readers learn from, in either world; see `kinora.training.reader_truth`."""
 
 
 def mix_named(name: str) -> Mix:
-    """The mix of that name ("reader" is what the reader learns from); raises `InputError` naming those there are."""
-    if name == "reader":
-        from kinora.training.reader_truth import READER_MIX  # it reads libraries, so it stands above this module
+    """The mix of that name; raises `InputError` naming those there are."""
+    if name in READER_MIXES:
+        from kinora.training.reader_truth import READER_MIX, WIDE_READER_MIX  # it reads libraries, so it stands above
 
-        return READER_MIX
+        return READER_MIX if name == "reader" else WIDE_READER_MIX
     if name not in MIXES:
-        raise InputError(f"There is no mix of scenes {name!r}; choose one of {', '.join(MIXES)} or reader.")
+        raise InputError(f"There is no mix of scenes {name!r}; choose one of {', '.join((*MIXES, *READER_MIXES))}.")
     return MIXES[name]
 
 
 def clip_scene(seed: int, *, split: str = "train", mix: str = "training") -> Scene:
-    """The scene of one clip. The reader's mix chooses the split of each clip itself: a judge knows all of them."""
-    if mix == "reader":
+    """The scene of one clip. The reader's mixes choose the split of each clip themselves: a judge knows all of them."""
+    if mix in READER_MIXES:
         from kinora.training.reader_truth import reader_split  # as above
 
         split = reader_split(seed)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kinora.core.slots import BodySlots, FigureSlots, SceneSlots
+from kinora.core.slots import AnimalSlots, BodySlots, FigureSlots, SceneSlots
 from kinora.language.encoder import TextEncoder, token_ids
 from kinora.language.slots_head import SlotHead
 from kinora.language.tokenizer import Tokenizer
@@ -22,6 +22,7 @@ from kinora.training.batches import step_rng
 from kinora.training.files import write_json
 from kinora.training.library import CAPTIONS
 from kinora.training.plan import Stage
+from kinora.training.scenes import mix_named
 from kinora.world.captions import describe_slots
 from kinora.world.sampler import sample_scene
 from kinora.world.slots_of import scene_slots
@@ -50,11 +51,11 @@ class CaptionPool:
         return cls(texts=tuple(text for text, _ in entries), stated=tuple(_slots(values) for _, values in entries))
 
 
-def sample_captions(seeds: Iterable[int], *, split: str = "train") -> CaptionPool:
-    """Captions of the scenes of some seeds, one for every entry of `CAPTIONS`."""
+def sample_captions(seeds: Iterable[int], *, split: str = "train", mix: str = "training") -> CaptionPool:
+    """Captions of the scenes of some seeds, one for every entry of `CAPTIONS`; `mix` by its name."""
     texts, stated = [], []
     for seed in seeds:
-        slots = scene_slots(sample_scene(seed, split=split))
+        slots = scene_slots(sample_scene(seed, split=split, mix=mix_named(mix)))
         for n, (language, length) in enumerate(CAPTIONS):
             caption = describe_slots(slots, language=language, seed=len(CAPTIONS) * seed + n, length=length)
             texts.append(caption.text)
@@ -110,4 +111,6 @@ def reading_accuracy(model: TextLesson, pool: CaptionPool, tokenizer: Tokenizer,
 
 def _slots(values: dict[str, Any]) -> SceneSlots:
     bodies = tuple(BodySlots(**body) for body in values.pop("bodies"))
-    return SceneSlots(bodies=bodies, figures=tuple(FigureSlots(**figure) for figure in values.pop("figures")), **values)
+    figures = tuple(FigureSlots(**figure) for figure in values.pop("figures"))
+    animals = tuple(AnimalSlots(**animal) for animal in values.pop("animals", ()))
+    return SceneSlots(bodies=bodies, figures=figures, animals=animals, **values)

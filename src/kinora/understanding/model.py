@@ -5,19 +5,20 @@ centre of a body or of a figure lies in it. A decoder then follows each such obj
 slots; the slots of the whole scene are told by tokens of their own. Where things go and how the camera moves are told
 as numbers too: nobody asks for them, but exact truth about motion is what teaches motion words quickly.
 
-Axes: B batch, K moments, S side, N tokens, G fine cells along a side, P objects, Q queries, D width, V values of a
-slot.
+Axes: B batch, K moments, S side, N tokens, G fine cells along a side, O kinds of objects, P objects, Q queries, D
+width, V values of a slot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from kinora.core.clip import Clip
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS, SceneSlots
+from kinora.core.slots import SceneSlots
 from kinora.understanding.blocks import Decoder, Encoder, Stem, TimeEmbedding
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.moments import CHANNELS, choose_positions, clip_moments, times_of
@@ -51,23 +52,22 @@ class SceneAnswers:
     """What is told of whole scenes: logits (B, V) by slot, logits of the counts, centres and the camera's path."""
 
     slots: dict[str, Tensor]
-    bodies_BV: Tensor
-    figures_BV: Tensor
-    centre_B2GG: Tensor
-    """Logit that a body's (0) or a figure's (1) centre lies in a cell at the first moment."""
+    counts: dict[str, Tensor]
+    """Logits (B, V) of how many there are, by kind of object."""
+    centre_BOGG: Tensor
+    """Logit that the centre of an object of each kind (bodies, figures, animals) lies in a cell at the first moment."""
     camera_BK7: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectAnswers:
-    """What is told of objects: logits (B, P, V) by slot, as bodies and as figures, and tracks."""
+    """What is told of objects: logits (B, P, V) by kind and slot, and tracks."""
 
-    body: dict[str, Tensor]
-    figure: dict[str, Tensor]
+    slots: dict[str, dict[str, Tensor]]
     track_BPK3: Tensor
 
 
-def _heads(width: int, slots: dict[str, tuple[str, ...]]) -> nn.ModuleDict:
+def _heads(width: int, slots: Mapping[str, tuple[str, ...]]) -> nn.ModuleDict:
     return nn.ModuleDict({name: nn.Linear(width, len(values)) for name, values in slots.items()})
 
 
@@ -88,21 +88,21 @@ class Reader(nn.Module):
         self.from_stem = nn.Linear(2 * config.stem_width, width)
         self.from_token = nn.Linear(width, width)
         self.fine_norm = nn.LayerNorm(width)
-        centre = nn.Linear(width, 2)
+        centre = nn.Linear(width, len(config.kinds))
         nn.init.constant_(centre.bias, -4.0)  # centres are rare: about one cell in a hundred
         self.centre = nn.Sequential(nn.Linear(width, width), nn.GELU(approximate="tanh"), centre)
         self.scene_network = nn.Sequential(
             nn.Linear(config.scene_tokens * width, 2 * width), nn.GELU(approximate="tanh"), nn.LayerNorm(2 * width)
         )
-        self.scene_heads = _heads(2 * width, SCENE_SLOTS)
-        self.body_count = nn.Linear(2 * width, config.max_bodies + 1)
-        self.figure_count = nn.Linear(2 * width, config.max_figures + 1)
+        self.scene_heads = _heads(2 * width, config.scene_slots)
+        for kind in config.kinds:  # body_count, figure_count, ...: the names that weights have
+            self.add_module(f"{kind.name}_count", nn.Linear(2 * width, kind.most + 1))
         self.camera = nn.Linear(width, CAMERA_NUMBERS)
-        self.kind = nn.Embedding(2, width)
+        self.kind = nn.Embedding(len(config.kinds), width)
         self.tell = nn.Parameter(0.02 * torch.randn(width))
         self.decoder = Decoder(width, config.heads, config.decoder_layers)
-        self.body_heads = _heads(width, BODY_SLOTS)
-        self.figure_heads = _heads(width, FIGURE_SLOTS)
+        for kind in config.kinds:
+            self.add_module(f"{kind.name}_heads", _heads(width, kind.slots))
         self.track = nn.Linear(width, TRACK_NUMBERS)
 
     def encode(self, moments_BKCSS: Tensor, times_BK: Tensor) -> Encoded:
@@ -140,15 +140,14 @@ class Reader(nn.Module):
         x = self.scene_network(encoded.scene_BSD.flatten(1))
         return SceneAnswers(
             slots={name: head(x) for name, head in self.scene_heads.items()},
-            bodies_BV=self.body_count(x),
-            figures_BV=self.figure_count(x),
-            centre_B2GG=self.centre(encoded.fine_BGGD).permute(0, 3, 1, 2),
+            counts={kind.name: self.get_submodule(f"{kind.name}_count")(x) for kind in self.config.kinds},
+            centre_BOGG=self.centre(encoded.fine_BGGD).permute(0, 3, 1, 2),
             camera_BK7=self.camera(encoded.moment_BKD),
         )
 
     def objects(self, encoded: Encoded, cell_BP: Tensor, kind_BP: Tensor) -> ObjectAnswers:
-        """What is told of the objects whose centres lie in fine cells `cell_BP` (row * G + column), of kind 0 body, 1
-        figure.
+        """What is told of the objects whose centres lie in fine cells `cell_BP` (row * G + column), of a kind by
+        its number among `config.kinds`.
         """
         index_BPD = cell_BP[..., None].expand(-1, -1, self.config.width)
         at_BPD = encoded.fine_BGGD.flatten(1, 2).gather(1, index_BPD) + self.kind(kind_BP)
@@ -157,10 +156,13 @@ class Reader(nn.Module):
         x_BPQD = self.decoder(x_BPQD, encoded.memory_BMD)
         tell_BPD = x_BPQD[:, :, 0]
         return ObjectAnswers(
-            body={name: head(tell_BPD) for name, head in self.body_heads.items()},
-            figure={name: head(tell_BPD) for name, head in self.figure_heads.items()},
+            slots={kind.name: self._told(kind.name, tell_BPD) for kind in self.config.kinds},
             track_BPK3=self.track(x_BPQD[:, :, 1:]),
         )
+
+    def _told(self, kind: str, tell_BPD: Tensor) -> dict[str, Tensor]:
+        heads = self.get_submodule(f"{kind}_heads")
+        return {name: head(tell_BPD) for name, head in heads.named_children()}
 
     @torch.inference_mode()
     def evidence(self, clip: Clip, readings: int = 3) -> Evidence:
@@ -172,15 +174,14 @@ class Reader(nn.Module):
         encoded = self.encode(moments.to(device), times_of(torch.tensor(chosen), clip.frame_rate).to(device))
         scene = self.scene(encoded)
         found = find_objects(
-            scene.centre_B2GG.mean(0).cpu(),
-            scene.bodies_BV.log_softmax(-1).mean(0).cpu(),
-            scene.figures_BV.log_softmax(-1).mean(0).cpu(),
+            scene.centre_BOGG.mean(0).cpu(),
+            *(count_BV.log_softmax(-1).mean(0).cpu() for count_BV in scene.counts.values()),
         )
         cells = torch.tensor([cell for _, cell in found], dtype=torch.long, device=device)
         kinds = torch.tensor([kind for kind, _ in found], dtype=torch.long, device=device)
         answers = self.objects(encoded, cells.expand(len(chosen), -1), kinds.expand(len(chosen), -1))
-        return Evidence.mean(scene.slots, [kind for kind, _ in found], answers.body, answers.figure)
+        return Evidence.mean(scene.slots, [kind for kind, _ in found], answers.slots)
 
     def read(self, clip: Clip, readings: int = 3) -> SceneSlots:
         """What the clip shows, in slots. The clip has 1 + 4n frames; its central square is looked at."""
-        return slots_of(self.evidence(clip, readings))
+        return slots_of(self.evidence(clip, readings), self.config)

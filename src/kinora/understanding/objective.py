@@ -1,22 +1,22 @@
 """What the reader is trained on: its answers against exact truth.
 
-Axes: B batch, K moments, S side, P objects, A attributes, V values, G fine cells.
+Axes: B batch, K moments, S side, O kinds of objects, P objects, A attributes, V values, G fine cells.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS
+from kinora.understanding.config import ReaderConfig
 from kinora.understanding.model import ObjectAnswers, Reader, SceneAnswers
 from kinora.understanding.truth import UNSAID, ReaderTruth
 
 __all__ = ["reader_loss"]
 
+COUNTS = {"body": "bodies", "figure": "figures", "animal": "animals"}
+"""What the number of each kind is called among the slots."""
 CENTRE_WEIGHT, PATH_WEIGHT = 1.0, 2.0
 CENTRE_SPREAD = 0.8
 """Cells around a centre that are forgiven for answering too: standard deviation of a bump, in fine cells."""
@@ -31,14 +31,15 @@ def reader_loss(
 
     Figures are tensors without gradient; a slot that no clip of the batch has is left out.
     """
-    bodies = reader.config.max_bodies
+    config = reader.config
     encoded = reader.encode(moments_BKCSS, times_BK)
     scene = reader.scene(encoded)
-    kind_BP = (torch.arange(reader.config.objects, device=times_BK.device) >= bodies).long().expand_as(truth.cell_BP)
+    numbers = [number for number, kind in enumerate(config.kinds) for _ in range(kind.most)]
+    kind_BP = torch.tensor(numbers, device=times_BK.device).expand_as(truth.cell_BP)
     objects = reader.objects(encoded, truth.cell_BP.clamp(min=0), kind_BP)
-    answers = _questions(scene, objects, truth, bodies)
+    answers = _questions(scene, objects, truth, config)
     terms = {name: _balanced_entropy(logits, value) for name, (logits, value) in answers.items()}
-    terms["centre"] = CENTRE_WEIGHT * _centre_loss(scene.centre_B2GG, truth, bodies)
+    terms["centre"] = CENTRE_WEIGHT * _centre_loss(scene.centre_BOGG, truth, config)
     terms["path"] = PATH_WEIGHT * _path_loss(scene.camera_BK7, objects.track_BPK3, truth)
     figures = {f"loss/{name}": term.detach() for name, term in terms.items()}
     figures |= {
@@ -50,22 +51,19 @@ def reader_loss(
 
 
 def _questions(
-    scene: SceneAnswers, objects: ObjectAnswers, truth: ReaderTruth, bodies: int
+    scene: SceneAnswers, objects: ObjectAnswers, truth: ReaderTruth, config: ReaderConfig
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Every question by slot: logits (..., V) and the index of the true value (...)."""
-    questions: dict[str, tuple[Tensor, Tensor]] = {
-        "bodies": (scene.bodies_BV, truth.count_B2[:, 0]),
-        "figures": (scene.figures_BV, truth.count_B2[:, 1]),
+    questions = {
+        COUNTS[kind.name]: (scene.counts[kind.name], truth.count_BO[:, number])
+        for number, kind in enumerate(config.kinds)
     }
-    for index, name in enumerate(SCENE_SLOTS):
+    for index, name in enumerate(config.scene_slots):
         questions[name] = (scene.slots[name], truth.scene_BS[:, index])
-
-    def of_objects(kind: str, slots: Mapping[str, object], answers: dict[str, Tensor], part: slice) -> None:
-        for index, name in enumerate(slots):
-            questions[f"{kind}.{name}"] = (answers[name][:, part], truth.value_BPA[:, part, index])
-
-    of_objects("body", BODY_SLOTS, objects.body, slice(None, bodies))
-    of_objects("figure", FIGURE_SLOTS, objects.figure, slice(bodies, None))
+    for kind in config.kinds:
+        for index, name in enumerate(kind.slots):
+            logits_BPV = objects.slots[kind.name][name][:, kind.places]
+            questions[f"{kind.name}.{name}"] = (logits_BPV, truth.value_BPA[:, kind.places, index])
     return questions
 
 
@@ -81,19 +79,19 @@ def _balanced_entropy(logits: Tensor, value: Tensor) -> Tensor:
     return (weight_N * entropy_N).sum() / weight_N.sum().clamp(min=1e-6)
 
 
-def _centre_loss(centre_B2GG: Tensor, truth: ReaderTruth, bodies: int) -> Tensor:
+def _centre_loss(centre_BOGG: Tensor, truth: ReaderTruth, config: ReaderConfig) -> Tensor:
     """Focal loss on centres, forgiving next to one (Zhou, Wang, Kraehenbuehl 2019, "Objects as points", equation 1)."""
-    batch, _, side, _ = centre_B2GG.shape
-    grid = torch.arange(side, device=centre_B2GG.device)
+    batch, _, side, _ = centre_BOGG.shape
+    grid = torch.arange(side, device=centre_BOGG.device)
     row_BP, column_BP = truth.cell_BP // side, truth.cell_BP % side
     down_BPG = (grid - row_BP[..., None]).square()
     across_BPG = (grid - column_BP[..., None]).square()
     bump_BPGG = torch.exp((down_BPG[..., :, None] + across_BPG[..., None, :]) / (-2 * CENTRE_SPREAD**2))
     bump_BPGG = bump_BPGG * (truth.cell_BP != UNSAID)[..., None, None]
-    bump_B2GG = torch.stack([bump_BPGG[:, :bodies].amax(1), bump_BPGG[:, bodies:].amax(1)], dim=1)
-    yes, no = functional.logsigmoid(centre_B2GG), functional.logsigmoid(-centre_B2GG)
-    hit = bump_B2GG == 1
-    focal = torch.where(hit, no.exp().square() * yes, (1 - bump_B2GG) ** 4 * yes.exp().square() * no)
+    bump_BOGG = torch.stack([bump_BPGG[:, kind.places].amax(1) for kind in config.kinds], dim=1)
+    yes, no = functional.logsigmoid(centre_BOGG), functional.logsigmoid(-centre_BOGG)
+    hit = bump_BOGG == 1
+    focal = torch.where(hit, no.exp().square() * yes, (1 - bump_BOGG) ** 4 * yes.exp().square() * no)
     return -focal.sum() / hit.sum().clamp(min=batch)
 
 

@@ -1,10 +1,11 @@
 """From the reader's numbers to slots: which objects there are, and the likeliest value of each of their slots.
 
-Axes: G fine cells along a side, V values of a slot, R readings of one clip, P objects.
+Axes: O kinds of objects, G fine cells along a side, V values of a slot, R readings of one clip, P objects.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS, BodySlots, FigureSlots, SceneSlots
+from kinora.core.slots import AnimalSlots, BodySlots, FigureSlots, SceneSlots
+from kinora.understanding.config import ReaderConfig
 
-__all__ = ["BODY", "FIGURE", "Evidence", "find_objects", "slots_of"]
+__all__ = ["ANIMAL", "BODY", "FIGURE", "Evidence", "find_objects", "slots_of"]
 
-BODY, FIGURE = 0, 1
+BODY, FIGURE, ANIMAL = 0, 1, 2
 """Kinds of objects, as indices."""
 
 
@@ -27,32 +29,32 @@ class Evidence:
     scene: dict[str, Tensor]
     bodies: list[dict[str, Tensor]]
     figures: list[dict[str, Tensor]]
+    animals: list[dict[str, Tensor]]
 
     @classmethod
-    def mean(
-        cls, scene: dict[str, Tensor], kinds: list[int], body: dict[str, Tensor], figure: dict[str, Tensor]
-    ) -> Self:
-        """Average over readings: logits (R, V) of the scene, (R, P, V) of objects of `kinds`."""
+    def mean(cls, scene: dict[str, Tensor], kinds: list[int], answers: Mapping[str, dict[str, Tensor]]) -> Self:
+        """Average over readings: logits (R, V) of the scene, (R, P, V) by kind of objects that are of `kinds`."""
 
-        def one(answers: dict[str, Tensor], index: int) -> dict[str, Tensor]:
-            return {name: logits[:, index].log_softmax(-1).mean(0).cpu() for name, logits in answers.items()}
+        def of(kind: int, name: str) -> list[dict[str, Tensor]]:
+            return [
+                {slot: logits[:, index].log_softmax(-1).mean(0).cpu() for slot, logits in answers[name].items()}
+                for index, found in enumerate(kinds)
+                if found == kind
+            ]
 
         return cls(
             scene={name: logits.log_softmax(-1).mean(0).cpu() for name, logits in scene.items()},
-            bodies=[one(body, index) for index, kind in enumerate(kinds) if kind == BODY],
-            figures=[one(figure, index) for index, kind in enumerate(kinds) if kind == FIGURE],
+            bodies=of(BODY, "body"),
+            figures=of(FIGURE, "figure"),
+            animals=of(ANIMAL, "animal"),
         )
 
 
-def find_objects(centre_2GG: Tensor, bodies_V: Tensor, figures_V: Tensor) -> list[tuple[int, int]]:
-    """(kind, cell) of the objects: as many peaks of the centre logits as they and the counts' log probabilities
-    together favour.
+def find_objects(centre_OGG: Tensor, *counts_V: Tensor) -> list[tuple[int, int]]:
+    """(kind, cell) of the objects: of each kind as many peaks of the centre logits as they and the count's log
+    probabilities together favour.
     """
-    return [
-        (kind, cell)
-        for kind, count_V in ((BODY, bodies_V), (FIGURE, figures_V))
-        for cell in _peaks(centre_2GG[kind], count_V)
-    ]
+    return [(kind, cell) for kind, count_V in enumerate(counts_V) for cell in _peaks(centre_OGG[kind], count_V)]
 
 
 def _peaks(centre_GG: Tensor, count_V: Tensor) -> list[int]:
@@ -65,14 +67,16 @@ def _peaks(centre_GG: Tensor, count_V: Tensor) -> list[int]:
     return [int(cell) for cell in cell_N[: int(total_V.argmax())]]
 
 
-def slots_of(evidence: Evidence) -> SceneSlots:
-    """The likeliest value of every slot."""
+def slots_of(evidence: Evidence, config: ReaderConfig) -> SceneSlots:
+    """The likeliest value of every slot that a reader of this configuration is asked for; None for the others."""
+    asked = {kind.name: kind.slots for kind in config.kinds}
     return SceneSlots(
-        bodies=tuple(BodySlots(**_likeliest(body, BODY_SLOTS)) for body in evidence.bodies),
-        figures=tuple(FigureSlots(**_likeliest(figure, FIGURE_SLOTS)) for figure in evidence.figures),
-        **_likeliest(evidence.scene, SCENE_SLOTS),
+        bodies=tuple(BodySlots(**_likeliest(body, asked["body"])) for body in evidence.bodies),
+        figures=tuple(FigureSlots(**_likeliest(figure, asked["figure"])) for figure in evidence.figures),
+        animals=tuple(AnimalSlots(**_likeliest(animal, asked["animal"])) for animal in evidence.animals),
+        **_likeliest(evidence.scene, config.scene_slots),
     )
 
 
-def _likeliest(evidence: dict[str, Tensor], slots: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    return {name: slots[name][int(evidence[name].argmax())] for name in slots}
+def _likeliest(evidence: dict[str, Tensor], slots: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    return {name: values[int(evidence[name].argmax())] for name, values in slots.items()}

@@ -1,6 +1,7 @@
 """What a reader should say of clips, as arrays: the reader's teacher.
 
-Axes: B batch, S scene slots, P objects (bodies first, then figures), A attributes, K moments.
+Axes: B batch, S scene slots, O kinds of objects, P objects (bodies first, then figures, then animals), A attributes, K
+moments.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kinora.core.slots import BODY_SLOTS, FIGURE_SLOTS, SCENE_SLOTS
+from kinora.core.slots import ANIMAL_SLOTS, BODY_SLOTS, FIGURE_SLOTS
 from kinora.understanding.config import ReaderConfig
 
 __all__ = ["ATTRIBUTES", "UNSAID", "ReaderTruth", "mirrored"]
 
-ATTRIBUTES = max(len(BODY_SLOTS), len(FIGURE_SLOTS))
+ATTRIBUTES = max(len(BODY_SLOTS), len(FIGURE_SLOTS), len(ANIMAL_SLOTS))
 UNSAID = -1
 """The index for a slot that has no value here, and the cell of an object that is not there."""
-MOTION_SLOTS = ("camera", "camera_speed", "event", "action", "direction", "speed")
+MOTION_SLOTS = ("camera", "camera_speed", "event", "rope", "action", "direction", "speed")
 """Names of the slots that take time to be seen."""
 LEFT_RIGHT = {
     "left": "right",
@@ -40,13 +41,13 @@ class ReaderTruth:
     """Exact truth about a batch of clips at their moments."""
 
     scene_BS: Tensor
-    """Value of each slot of `SCENE_SLOTS`, in their order."""
-    count_B2: Tensor
-    """How many bodies, how many figures."""
+    """Value of each of the reader's questions about the scene, in their order."""
+    count_BO: Tensor
+    """How many there are of each kind that the reader knows."""
     cell_BP: Tensor
     """Fine cell that holds the object's centre at the first moment; `UNSAID` where there is no object."""
     value_BPA: Tensor
-    """Values of the object's slots, in the order of `BODY_SLOTS` or `FIGURE_SLOTS`."""
+    """Values of the object's slots, in the order of its kind's questions."""
     track_BPK3: Tensor
     """Where its centre is seen, and how far: see `model.TRACK_NUMBERS`."""
     tracked_BPK: Tensor
@@ -90,17 +91,12 @@ class ReaderTruth:
     def without_motion(self, config: ReaderConfig) -> Self:
         """The same truth with every slot that a single picture cannot tell left unsaid."""
         scene_BS, value_BPA = self.scene_BS.clone(), self.value_BPA.clone()
-        scene_BS[:, [index for index, name in enumerate(SCENE_SLOTS) if name in MOTION_SLOTS]] = UNSAID
-        for part, slots in _parts(config):
-            for index, name in enumerate(slots):
+        scene_BS[:, [index for index, name in enumerate(config.scene_slots) if name in MOTION_SLOTS]] = UNSAID
+        for kind in config.kinds:
+            for index, name in enumerate(kind.slots):
                 if name in MOTION_SLOTS:
-                    value_BPA[:, part, index] = UNSAID
+                    value_BPA[:, kind.places, index] = UNSAID
         return replace(self, scene_BS=scene_BS, value_BPA=value_BPA)
-
-
-def _parts(config: ReaderConfig) -> tuple[tuple[slice, Mapping[str, tuple[str, ...]]], ...]:
-    """Where bodies and where figures stand among the objects, and their slots."""
-    return (slice(None, config.max_bodies), BODY_SLOTS), (slice(config.max_bodies, None), FIGURE_SLOTS)
 
 
 def _swap(values: tuple[str, ...]) -> list[int]:
@@ -112,16 +108,17 @@ def mirrored(moments_BKCSS: Tensor, truth: ReaderTruth, config: ReaderConfig) ->
     """Clips with left and right swapped, and their truth: twice the data for nothing."""
     device = truth.cell_BP.device
     scene_BS, value_BPA = truth.scene_BS.clone(), truth.value_BPA.clone()
-    for index, values in enumerate(SCENE_SLOTS.values()):
+    for index, values in enumerate(config.scene_slots.values()):
         scene_BS[:, index] = torch.tensor(_swap(values), device=device)[scene_BS[:, index]]
-    for part, slots in _parts(config):
-        for index, values in enumerate(slots.values()):
-            value_BPA[:, part, index] = torch.tensor(_swap(values), device=device)[value_BPA[:, part, index]]
+    for kind in config.kinds:
+        for index, values in enumerate(kind.slots.values()):
+            said_BP = value_BPA[:, kind.places, index]
+            value_BPA[:, kind.places, index] = torch.tensor(_swap(values), device=device)[said_BP]
     row, column = truth.cell_BP // config.fine_grid, truth.cell_BP % config.fine_grid
     cell_BP = row * config.fine_grid + config.fine_grid - 1 - column
     return moments_BKCSS.flip(-1), ReaderTruth(
         scene_BS=scene_BS,
-        count_B2=truth.count_B2,
+        count_BO=truth.count_BO,
         cell_BP=torch.where(truth.cell_BP >= 0, cell_BP, truth.cell_BP),
         value_BPA=value_BPA,
         track_BPK3=truth.track_BPK3 * torch.tensor([-1.0, 1.0, 1.0], device=device),
