@@ -3,9 +3,9 @@
     python benchmarks/film.py [--width 384] [--layers 12] [--codec-width 32] [--size 256x256] [--frames 17] [--steps 10]
                               [--threads 1] [--repeats 3] [--device cpu] [--compiled] [--out film.json]
 
-The model is Wan 2.1 text to video in small. Both start warm, with everything loaded; steps, guidance and precision are the
-same, runs alternate, and seconds are of the processor where it is one (the machine may be shared). Peers: diffusers as it
-comes; tuned: fused projections, the autoencoder channels-last, and with --compiled the transformer compiled.
+The model is Wan 2.1 text to video in small. Both start warm, with everything loaded; steps, guidance and precision are
+the same, runs alternate, and seconds are of the processor where it is one (the machine may be shared). Peers: diffusers
+as it comes; tuned: fused projections, the autoencoder channels-last, and with --compiled the transformer compiled.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ def write_model(folder: Path, options: argparse.Namespace) -> None:
     from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
     torch.manual_seed(0)
-    words = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {letter: 3 + i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
+    words = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {
+        letter: 3 + i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")
+    }
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
-    text = UMT5Config(vocab_size=64, d_model=256, d_kv=64, d_ff=512, num_layers=2, num_heads=4, feed_forward_proj="gated-gelu")
+    text = UMT5Config(
+        vocab_size=64, d_model=256, d_kv=64, d_ff=512, num_layers=2, num_heads=4, feed_forward_proj="gated-gelu"
+    )
     pipeline = diffusers.WanPipeline(
         tokenizer=fast,
         text_encoder=UMT5EncoderModel(text),
@@ -149,7 +153,8 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in spent.items()}
     print("| pipeline | seconds (median) | spread | against kinora |\n|---|---|---|---|")
     for name, values in spent.items():
-        print(f"| {name} | {median[name]:.2f} | {min(values):.2f} to {max(values):.2f} | {median[name] / median['kinora']:.2f}x |")
+        spread, times = f"{min(values):.2f} to {max(values):.2f}", median[name] / median["kinora"]
+        print(f"| {name} | {median[name]:.2f} | {spread} | {times:.2f}x |")
     if options.out is not None:
         options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/performance.py [--only transformer codec film loading] [--device cpu]
 
-Needs an idle machine and, on two CPU cores, about an hour. What stands in the page above the line of `MARK` is written by
-hand (what the figures mean, why a target was missed) and kept.
+Needs an idle machine and, on two CPU cores, about an hour. What stands in the page above the line of `MARK` is written
+by hand (what the figures mean, why a target was missed) and kept.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ CPU = {
         ["transformer.py", "--shape", "clip", "--rounds", "3", "--precisions", "medium"],
     ),
     "codec": (
-        ["wan_codec.py", "--codec", "wan21", "--width", "32", "--size", "256", "--frames", "17"],
-        ["wan_codec.py", "--codec", "wan21", "--width", "96", "--size", "256", "--frames", "5", "--repeats", "2"],
-        ["wan_codec.py", "--codec", "wan22", "--width", "32", "--size", "256", "--frames", "17"],
+        ["wan_codec.py", "--kind", "wan21", "--width", "32", "--frames", "17", "--memory-frames", "81"],
+        ["wan_codec.py", "--kind", "wan21", "--width", "96", "--frames", "5", "--repeats", "2"],
+        ["wan_codec.py", "--kind", "wan22", "--width", "40", "--frames", "17"],
     ),
     "film": (["film.py", "--repeats", "3"],),
     "loading": (["loading.py"], ["loading.py", "--cold"]),
@@ -37,9 +37,11 @@ GPU = {
         ["transformer.py", "--device", "cuda", "--dtype", "bfloat16", "--shape", shape, "--rounds", "3", "--compiled"]
         for shape in ("1.3b", "5b")
     ),
-    "codec": tuple(
-        ["wan_codec.py", "--device", "cuda", "--dtype", "bfloat16", "--codec", codec, "--size", size, "--frames", frames]
-        for codec, size, frames in (("wan21", "480x832", "81"), ("wan22", "704x1280", "121"))
+    "codec": (
+        ["wan_codec.py", "--kind", "wan21", "--size", "480x832", "--frames", "81", "--device", "cuda", "--dtype",
+         "bfloat16", "--compiled"],
+        ["wan_codec.py", "--kind", "wan22", "--size", "704x1280", "--frames", "121", "--device", "cuda", "--dtype",
+         "bfloat16", "--compiled"],
     ),
     "film": (
         ["film.py", "--device", "cuda", "--width", "1536", "--layers", "30", "--codec-width", "96", "--size", "832x480",
@@ -58,7 +60,8 @@ TITLES = {
 def section(command: list[str], environment: dict[str, str]) -> str:
     """What one benchmark prints, under its command."""
     print(" ".join(command), flush=True)
-    done = subprocess.run([sys.executable, *command], cwd=HERE, env=environment, capture_output=True, text=True)
+    whole = [sys.executable, *command]
+    done = subprocess.run(whole, cwd=HERE, env=environment, capture_output=True, text=True, check=False)
     shown = f"```\npython benchmarks/{' '.join(command)}\n```\n\n"
     if done.returncode:
         return f"{shown}Failed: `{done.stderr.strip().splitlines()[-1]}`\n"
@@ -71,8 +74,9 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     chosen = GPU if options.device == "cuda" else CPU
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout
-    where = f"{options.device}, {os.cpu_count()} cores, {platform.machine()}, commit {commit.strip()}"
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+    where = f"{options.device}, {os.cpu_count()} cores, {platform.machine()}, commit {commit}"
     parts = [f"## Measured: {where}\n"]
     for name in options.only:
         parts.append(f"### {TITLES[name]}\n")

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -160,3 +161,21 @@ def test_hashing_says_how_far_it_is_and_how_long_still(tmp_path):
     assert "hashed 250 bytes of 1.0 kB, 30 s left: a.safetensors" in stream.text
     line(tmp_path / "a.safetensors", 1000, 1000)
     assert stream.text.endswith("\n")
+
+
+@pytest.mark.parametrize("name", ["..", ".", ".cache", "../models", "linked"])
+def test_nothing_outside_the_store_is_ever_removed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`remove ..` once took the store's parent for a fetched model, because it had a .cache."""
+    store = tmp_path / "home" / "models"
+    (store / ".cache").mkdir(parents=True)
+    kept = tmp_path / "home" / ".cache" / "huggingface" / "download" / "precious"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("x")
+    (store / "linked").symlink_to(tmp_path / "home", target_is_directory=True)
+    monkeypatch.setenv("KINORA_MODELS", str(store))
+    assert main(["models", "remove", name, "--yes"]) == 2
+    assert "is not in the store" in capsys.readouterr().err
+    assert kept.read_text() == "x"
+    assert store.is_dir()

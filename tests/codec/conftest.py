@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kinora.codec import Codec, CodecConfig, LinearBasis, measure_patches
 from kinora.core.shapes import Compression
@@ -72,3 +72,18 @@ def trained_like(fitted: Codec) -> Codec:
         for parameter in fitted.decoder.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return fitted
+
+
+def give_random_weights(module: nn.Module) -> None:
+    """Random weights everywhere, also where training would start at ones or zeros; nothing is neutral."""
+    generator = torch.Generator().manual_seed(3)
+    module.requires_grad_(False).eval()
+    for name, parameter in module.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        fan_in = parameter[0].numel() if parameter.ndim > 1 and "gamma" not in name else 1
+        parameter.copy_(1 + 0.2 * noise if "gamma" in name else noise * (0.1 if fan_in == 1 else fan_in**-0.5))
+
+
+@pytest.fixture(scope="session")
+def randomise() -> Callable[[nn.Module], None]:
+    return give_random_weights

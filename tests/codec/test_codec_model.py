@@ -85,11 +85,11 @@ def test_the_correction_does_see_the_past(trained_like: Codec, make_clip: ClipMa
 def test_a_state_can_be_replayed(trained_like: Codec, make_clip: ClipMaker) -> None:
     latent_BCTHW = trained_like.encode(make_clip(2, frames=13))
     _, state = trained_like.decode_chunk(latent_BCTHW[:, :, :2], START)
-    kept = [past.clone() for past in state.past_BTCHW]
+    kept = [past.clone() for past in state.past]
     first, _ = trained_like.decode_chunk(latent_BCTHW[:, :, 2:], state)
     again, _ = trained_like.decode_chunk(latent_BCTHW[:, :, 2:], state)
     assert torch.equal(first, again)
-    assert all(torch.equal(a, b) for a, b in zip(kept, state.past_BTCHW, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(kept, state.past, strict=True))
     with pytest.raises(FrozenInstanceError):
         state.latent_frames = 0  # type: ignore[misc]
 
@@ -101,7 +101,7 @@ def test_memory_stays_flat_however_long_the_stream(trained_like: Codec) -> None:
     state, sizes = START, []
     for _ in range(60):
         _, state = trained_like.decode_chunk(torch.randn(1, 12, 1, 2, 2, generator=generator), state)
-        sizes.append(sum(past.untyped_storage().nbytes() for past in state.past_BTCHW))
+        sizes.append(sum(past.untyped_storage().nbytes() for past in state.past))
     assert sizes[2] == sizes[-1] == 2 * 2 * 16 * 2 * 2 * 4
     assert state.latent_frames == 60
 

@@ -280,8 +280,8 @@ def test_keyframe_mistakes(text: str) -> None:
 def test_line_mistakes() -> None:
     with pytest.raises(InputError, match="above 0"):
         parse_line("0s=a cube")
-    with pytest.raises(PromptError, match="501"):
-        parse_line("1s=" + "x" * 501)
+    with pytest.raises(PromptError, match="2501"):
+        parse_line("1s=" + "x" * 2501)
 
 
 def test_a_box_is_its_corners() -> None:

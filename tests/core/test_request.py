@@ -111,7 +111,7 @@ def test_a_script_survives_json_and_its_prompts_are_tidied() -> None:
         ([(float("nan"), "a")], "above 0"),
         ([(True, "a")], "above 0"),
         ([(2.0, " ")], "prompt at 2 s is empty"),
-        ([(2.0, "y" * 501)], "501"),
+        ([(2.0, "y" * 2501)], "2501"),
         ([(3.0, "a"), (2.0, "b")], "3 s, 2 s"),
         ([(3.0, "a"), (3.0, "b")], "follow each other"),
         ([(5.0, "a")], "after the film's 5 s"),

@@ -150,8 +150,8 @@ def test_the_bundled_model_takes_its_own_sizes_by_number_too() -> None:
     [
         ("wan2.1-t2v-1.3b", (FIRST,), r"was not made to follow a first picture; it follows prompts alone"),
         ("wan2.2-ti2v-5b", (FIRST, LAST), r"to follow a last picture; it follows continuation, a first picture"),
-        ("wan2.1-i2v-14b-480p", (), r"makes films from a first picture only; give --image"),
-        ("wan2.1-flf2v-14b", (FIRST,), r"from a last picture only; give --end-image"),
+        ("wan2.1-i2v-14b-480p", (), r"needs a first picture; give --image"),
+        ("wan2.1-flf2v-14b", (FIRST,), r"also needs a last picture; give --end-image"),
         ("wan2.1-flf2v-14b", (), r"give --image and --end-image"),
     ],
 )

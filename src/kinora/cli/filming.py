@@ -19,9 +19,9 @@ from kinora.cli.main import say
 from kinora.cli.materials import file_at
 from kinora.cli.progress import ProgressBar, duration
 from kinora.cli.prompts import note_unknown_words
-from kinora.core.conditions import Continue, Region, Speech
+from kinora.core.conditions import Continue, Region
 from kinora.core.errors import Cancelled
-from kinora.core.wording import condition_of
+from kinora.core.wording import condition_of, footage_of
 from kinora.media.chunks import ChunkedFilm
 from kinora.media.film import FILM_SUFFIXES
 from kinora.media.fit import fit_frames
@@ -151,13 +151,12 @@ def told_stop(film: ChunkedFilm) -> Iterator[None]:
 
 def note_conversion(request: Request, plan: Plan) -> None:
     """Say when footage does not come out as it went in."""
-    holder = next((one for one in request.conditions if isinstance(one, Continue | Region | Speech)), None)
-    footage = None if holder is None else holder.footage
+    footage, region = footage_of(request), condition_of(request, Region)
     if footage is None:
         return
     shape, pixels = footage.clip.shape, plan.pixels
     if (shape.height, shape.width) == (pixels.height, pixels.width):
         return
-    whole = isinstance(holder, Region) and holder.mask.inside_HW.shape != (shape.height, shape.width)
+    whole = region is not None and region.mask.inside_HW.shape != (shape.height, shape.width)
     how = "laid whole into" if whole else "cropped and scaled to"
     say(f"note: {footage.name} is {shape.width} x {shape.height}; it is {how} {pixels.width} x {pixels.height}")

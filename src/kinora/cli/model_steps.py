@@ -23,6 +23,7 @@ from kinora.presets.store import (
     refuse_pickles,
     remove_model,
     standing_on,
+    stands_in_store,
     verify_model,
 )
 from kinora.presets.wan import OPEN_MODELS
@@ -119,7 +120,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def remove(arguments: argparse.Namespace) -> int:
     folder = store_root() / arguments.name
-    if Path(arguments.name).name != arguments.name or not folder.is_dir():
+    if not stands_in_store(folder):
         shipped = arguments.name in (path.name for path in bundled_models())
         why = "ships with Kinora and stays" if shipped else f"is not in the store, {store_root()}"
         raise InputError(f"{arguments.name} {why}. kinora models list shows what can be removed.")

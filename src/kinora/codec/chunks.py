@@ -9,7 +9,7 @@ from torch import Tensor
 from kinora.core.errors import ShapeError
 from kinora.core.shapes import Compression, PixelShape
 
-__all__ = ["check_latent", "check_video", "split_video"]
+__all__ = ["check_latent", "check_video", "split_latent", "split_video"]
 
 
 def check_video(video_BCFHW: Tensor, compression: Compression, *, first: bool) -> None:
@@ -35,12 +35,28 @@ def check_latent(latent_BCTHW: Tensor, channels: int) -> None:
         )
 
 
-def split_video(video_BCFHW: Tensor, compression: Compression, *, first: bool, pixels: int) -> Iterator[Tensor]:
-    """Cut a checked video into whole latent frames of about `pixels` pixels a piece."""
+def split_video(
+    video_BCFHW: Tensor, compression: Compression, *, first: bool, at_once: int | None, pixels: int
+) -> Iterator[Tensor]:
+    """Check a video and cut it into whole latent frames: `at_once` a piece, or else about `pixels` pixels."""
     check_video(video_BCFHW, compression, first=first)
-    batch, _, _, height, width = video_BCFHW.shape
-    step = compression.time * max(1, pixels // (batch * compression.time * height * width))
+    step = compression.time * (at_once or _whole_frames(video_BCFHW, compression.time, pixels))
     head = 1 + step - compression.time if first else step
     yield video_BCFHW[:, :, :head]
     if video_BCFHW.shape[2] > head:
         yield from video_BCFHW[:, :, head:].split(step, dim=2)
+
+
+def split_latent(
+    latent_BCTHW: Tensor, channels: int, compression: Compression, *, at_once: int | None, pixels: int
+) -> tuple[Tensor, ...]:
+    """Check latents and cut them into pieces of `at_once` frames, or else of about `pixels` pixels."""
+    check_latent(latent_BCTHW, channels)
+    step = at_once or _whole_frames(latent_BCTHW, compression.time * compression.space**2, pixels)
+    return latent_BCTHW.split(step, dim=2)
+
+
+def _whole_frames(x: Tensor, pixels_of_cell: int, pixels: int) -> int:
+    """Latent frames that hold about `pixels` pixels, at least one: so memory depends neither on length nor on size."""
+    batch, _, _, height, width = x.shape
+    return max(1, pixels // (batch * pixels_of_cell * height * width))

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from kinora.codec.chunks import check_latent, check_video, split_video
+from kinora.codec.chunks import check_latent, check_video, split_latent, split_video
 from kinora.codec.config import CodecConfig
 from kinora.codec.linear import LinearBasis, cosine_basis, measure_patches
 from kinora.codec.patches import hold_first, patchify, release_first, unpatchify
@@ -76,21 +76,25 @@ class Codec(nn.Module):
 
     # Streams
 
-    def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Latents of a clip in pieces, 1 + time * n frames first, then time * n each; exact to `encode`."""
-        state = START
+    def encode_stream(self, chunks: Iterable[Tensor], *, at_once: int | None = None) -> Iterator[Tensor]:
+        """Latents of a clip in pieces, 1 + time * n frames first, then time * n each; exact to `encode`.
+
+        `at_once` is the most latent frames to work on together.
+        """
+        state, grid = START, self.config.compression
         for video_BCFHW in chunks:
-            for piece in split_video(
-                video_BCFHW, self.config.compression, first=state.latent_frames == 0, pixels=CHUNK_PIXELS
-            ):
+            first = state.latent_frames == 0
+            for piece in split_video(video_BCFHW, grid, first=first, at_once=at_once, pixels=CHUNK_PIXELS):
                 latent_BCTHW, state = self.encode_chunk(piece, state)
                 yield latent_BCTHW
 
-    def decode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def decode_stream(self, chunks: Iterable[Tensor], *, at_once: int | None = None) -> Iterator[Tensor]:
         """Frames of a clip whose latents come in pieces of any length; exact to `decode`, in memory that stays flat."""
         state = START
         for latent_BCTHW in chunks:
-            for piece in latent_BCTHW.split(self._chunk_frames(latent_BCTHW), dim=2):
+            for piece in split_latent(
+                latent_BCTHW, self.config.channels, self.config.compression, at_once=at_once, pixels=CHUNK_PIXELS
+            ):
                 video_BCFHW, state = self.decode_chunk(piece, state)
                 yield video_BCFHW
 
@@ -116,11 +120,11 @@ class Codec(nn.Module):
         check_latent(latent_BCTHW, self.config.channels)
         latent_BCTHW = latent_BCTHW.to(self.basis_PC.dtype)
         video_BCFHW = self._linear(latent_BCTHW, first=state.latent_frames == 0)
-        past = state.past_BTCHW
+        past = state.past
         if self.decoder is not None:
             correction_BCFHW, past = self.decoder(latent_BCTHW, video_BCFHW, past)
             video_BCFHW = video_BCFHW + correction_BCFHW
-        return video_BCFHW, CodecState(latent_frames=state.latent_frames + latent_BCTHW.shape[2], past_BTCHW=past)
+        return video_BCFHW, CodecState(latent_frames=state.latent_frames + latent_BCTHW.shape[2], past=past)
 
     # Inside
 
@@ -130,13 +134,6 @@ class Codec(nn.Module):
             patch_BTHWP = latent_BTHWC @ self.basis_PC.T
         video_BCFHW = unpatchify(patch_BTHWP, self.config.compression) + self.mean_3[:, None, None, None]
         return release_first(video_BCFHW, self.config.compression.time) if first else video_BCFHW
-
-    def _chunk_frames(self, latent_BCTHW: Tensor) -> int:
-        """Latent frames to work on at once, so that memory depends neither on length nor much on size."""
-        batch, _, _, height, width = latent_BCTHW.shape
-        compression = self.config.compression
-        pixels = batch * compression.time * height * width * compression.space**2
-        return max(1, CHUNK_PIXELS // max(1, pixels))
 
 
 def _exact(x: Tensor) -> torch.autocast:

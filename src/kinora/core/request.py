@@ -28,8 +28,8 @@ QUALITIES = ("draft", "standard", "pro")
 """How many steps the sampler takes; a preset says what each means for its model."""
 SECONDS_RANGE = (0.25, 600.0)
 """Shorter is a picture (`kinora image`); longer wants a story of several shots."""
-PROMPT_LIMIT = 500
-"""Characters of a prompt, as people type them."""
+PROMPT_LIMIT = 2500
+"""Characters of a prompt; models read fewer or more words of it, and say so themselves."""
 REUSE_LIMIT = 0.5
 """More would be another film."""
 SEED_LIMIT = 2**31

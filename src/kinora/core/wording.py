@@ -10,10 +10,11 @@ from typing import TypeVar
 from kinora.core.composition import mentions
 from kinora.core.conditions import Brush, Condition, Continue, Keyframe, Moves, Reference, Region, Speech
 from kinora.core.errors import InputError
+from kinora.core.materials import Footage
 from kinora.core.request import Request
 
 __all__ = [
-    "FIRST_PICTURE", "LAST_PICTURE", "OBEYED", "condition_lines", "condition_of", "plain_prompt",
+    "FIRST_PICTURE", "LAST_PICTURE", "OBEYED", "condition_lines", "condition_of", "footage_of", "plain_prompt",
     "refuse_what_it_cannot",
 ]  # fmt: skip
 
@@ -43,6 +44,12 @@ def condition_of(request: Request, kind: type[Kind]) -> Kind | None:
     return next((condition for condition in request.conditions if isinstance(condition, kind)), None)
 
 
+def footage_of(request: Request) -> Footage | None:
+    """The film that a request goes on from or works over."""
+    holders = (condition for condition in request.conditions if isinstance(condition, Continue | Region | Speech))
+    return next((holder.footage for holder in holders if holder.footage is not None), None)
+
+
 def refuse_what_it_cannot(
     request: Request, name: str, obeys: Collection[str], needs: frozenset[str] = frozenset()
 ) -> None:
@@ -56,11 +63,9 @@ def refuse_what_it_cannot(
     # What goes on from a film has its first picture there.
     missing = [] if condition_of(request, Continue) else [word for word in GIVEN_BY if word in needs - {*asked}]
     if missing:
-        told = " and ".join(missing)
-        raise InputError(
-            f"{name} makes films from {told} only; give {' and '.join(GIVEN_BY[word] for word in missing)}, or choose "
-            "a model that films words."
-        )
+        told, give = " and ".join(missing), " and ".join(GIVEN_BY[word] for word in missing)
+        also = "also " if len(missing) < len(needs) else ""
+        raise InputError(f"{name} {also}needs {told}; give {give}, or choose a model that films words.")
 
 
 def _asked(condition: Condition, obeys: Collection[str]) -> str:

@@ -281,8 +281,9 @@ class Filming:
         for report in velocity.reports:
             self._note(report)
         if not torch.isfinite(latent_BCTHW).all():
+            loras = [file.name for file in self._model.manifest.files if file.part.startswith("lora")]
+            unfit = f"its LoRA ({', '.join(loras)}) or its weights are" if loras else "its weights are"
             raise WeightsError(
-                f"{self._model.manifest.name} gave values that are no numbers; its weights are unfit. "
-                "Fetch or train it again."
+                f"{self._model.manifest.name} gave values that are no numbers; {unfit} unfit. Fetch or train it again."
             )
         return latent_BCTHW

@@ -23,7 +23,7 @@ from kinora.core.conditions import Brush, Continue, Face, Keyframe, Moves, Refer
 from kinora.core.plan import Plan, Segment
 from kinora.core.poses import relative_poses
 from kinora.core.timing import keyframe_places
-from kinora.core.wording import condition_of
+from kinora.core.wording import condition_of, footage_of
 from kinora.media.fit import fit_frames, fit_mask, fit_places
 
 __all__ = ["Given", "Span"]
@@ -99,14 +99,14 @@ class Given:
     @cached_property
     def footage(self) -> Frames | None:
         """Existing frames (F, H, W, 3) that the film goes on from or works over."""
-        holders = (c for c in self._request.conditions if isinstance(c, Continue | Region | Speech))
-        holder = next((c for c in holders if c.footage is not None), None)
-        if holder is None or holder.footage is None:
+        footage = footage_of(self._request)
+        if footage is None:
             return None
-        frames_FHW3 = holder.footage.clip.frames_FHWC
+        frames_FHW3 = footage.clip.frames_FHWC
         # A mask of the film's size over footage of another: the footage is laid whole into a new shape.
-        whole = isinstance(holder, Region) and holder.mask.inside_HW.shape != frames_FHW3.shape[1:3]
-        onward = holder if isinstance(holder, Continue) else None
+        region = condition_of(self._request, Region)
+        whole = region is not None and region.mask.inside_HW.shape != frames_FHW3.shape[1:3]
+        onward = condition_of(self._request, Continue)
         if onward is not None:
             # Only what borders on the new part is looked at: an hour of footage takes no more memory than a minute.
             near = 1 + self._time * max(segment.known for segment in self._plan.segments)

@@ -40,10 +40,10 @@ def open_sources(manifest: Manifest, folder: Path, device: torch.device, dtype: 
 
     def transformer(part: str, *loras: str) -> Transformer:
         module = transformer_on_meta(manifest)
-        tensors = _tensors(paths(part), transformer_names)
+        tensors: Mapping[str, torch.Tensor] = _tensors(paths(part), transformer_names)
         lora = next((found for name in loras if (found := paths(name))), ())
         if lora:
-            tensors = dict(merge(tensors, load_lora(lora, transformer_names)))
+            tensors = merge(tensors, load_lora(lora, transformer_names))
         fill(module, tensors, f"the {part} of {manifest.name}")
         return module
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kinora.core.conditions import Brush, Continue, Keyframe, Moves, Reference, Region, Speech
@@ -13,7 +14,7 @@ from kinora.core.records import check_seen
 from kinora.core.request import Request
 from kinora.core.shapes import Compression, LatentShape, PixelShape
 from kinora.core.timing import keyframe_places, prompt_cuts
-from kinora.core.wording import OBEYED, condition_lines, condition_of, refuse_what_it_cannot
+from kinora.core.wording import OBEYED, condition_lines, condition_of, footage_of, refuse_what_it_cannot
 from kinora.media.fit import fit_mask
 from kinora.presets.preset import Preset, Sampling
 
@@ -22,6 +23,8 @@ __all__ = ["ModelFacts", "plan_film", "plan_image"]
 RATES = {"cpu": 1.0e11, "cuda": 6.0e13}
 """Floating-point operations a second that the transformer reaches: two shared CPU cores (measured 1.2 to 1.6e11 for
 large matrix products alone); a large GPU (an estimate)."""
+MOST_SLENDER = 4
+"""How many times longer than wide a picture may be; models have seen nothing near it."""
 DRAW_RATES = {"cpu": 2.0e6, "cuda": 4.0e7}
 """Pixels a second out of the bundled codec."""
 
@@ -64,15 +67,15 @@ def plan_film(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
         cuts = prompt_cuts(request.script, latent_frames=count, rate=facts.frame_rate, time=facts.compression.time)
         gap = _gap(request, preset)
         segments = segments_of(count, window=preset.window, history=preset.history, cuts=cuts, gap=gap)
-        _check_length(len(segments), facts, preset)
+        _check_length(len(segments), request, facts, preset)
     else:
         segments = _going_on(going_on, request, facts, preset)
         frames = facts.compression.time * sum(segment.new for segment in segments)
         if going_on.before:
             frames -= (facts.compression.time - 1) * len(segments)
-    worked_over = next((c.footage for c in request.conditions if isinstance(c, Region | Speech) and c.footage), None)
-    if worked_over is not None:
-        frames = worked_over.clip.shape.frames
+    footage = footage_of(request)
+    if footage is not None and going_on is None:
+        frames = footage.clip.shape.frames
     pixels = _pixels(request, facts, frames)
     _check_fitted(request, pixels)
     return _plan(request, facts, preset.sampling_for(request.quality), pixels, segments)
@@ -83,7 +86,9 @@ def plan_image(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
     others = [condition for condition in request.conditions if not isinstance(condition, Reference)]
     if others:
         raise InputError(f"A picture takes references only, not {type(others[0]).__name__.lower()}; make a film of it.")
-    refuse_what_it_cannot(request, facts.name, preset.obeys, preset.needs)
+    if preset.needs:
+        raise InputError(f"{facts.name} makes films from pictures, no single ones; choose a model that films words.")
+    refuse_what_it_cannot(request, facts.name, preset.obeys)
     pixels = _pixels(request, facts, 1)
     return _plan(request, facts, preset.sampling_for(request.quality), pixels, (Segment(first=0, new=1, known=0),))
 
@@ -93,6 +98,13 @@ def _pixels(request: Request, facts: ModelFacts, frames: int) -> PixelShape:
         width, height = request.size
         _check_size(width, height, facts)
         return PixelShape(frames=frames, height=height, width=width)
+    footage = footage_of(request)
+    if facts.most_pixels and footage is not None:
+        # A model that draws any size keeps that of a film it works on, where it can.
+        shape = footage.clip.shape
+        with suppress(ShapeError):
+            _check_size(shape.width, shape.height, facts)
+            return PixelShape(frames=frames, height=shape.height, width=shape.width)
     if request.aspect not in facts.sizes:
         raise ShapeError(f"{facts.name} makes no {request.aspect} pictures; choose one of {', '.join(facts.sizes)}.")
     width, height = facts.sizes[request.aspect]
@@ -110,6 +122,11 @@ def _check_size(width: int, height: int, facts: ModelFacts) -> None:
             f"{facts.name} draws pictures whose sides are multiples of {step}; {width}x{height} is not one. Near it is "
             f"{max(1, round(width / step)) * step}x{max(1, round(height / step)) * step}."
         )
+    if most and max(width, height) > MOST_SLENDER * min(width, height):
+        raise ShapeError(
+            f"{facts.name} draws pictures up to {MOST_SLENDER} times as long as wide; {width}x{height} is slimmer. Its "
+            f"own sizes are {own}."
+        )
     if most and width * height > most:
         raise ShapeError(
             f"{facts.name} draws pictures of at most {most} pixels; {width}x{height} are {width * height}. Its own "
@@ -119,8 +136,7 @@ def _check_size(width: int, height: int, facts: ModelFacts) -> None:
 
 def _frames(request: Request, facts: ModelFacts) -> int:
     """Pixel frames of the new part: as many as existing footage has where that is worked over, rounded up."""
-    holders = (c for c in request.conditions if isinstance(c, Region | Speech | Continue))
-    footage = next((c.footage for c in holders if c.footage is not None), None)
+    footage = footage_of(request)
     if footage is not None and footage.clip.frame_rate != facts.frame_rate:
         raise InputError(
             f"{footage.name} has {footage.clip.frame_rate:g} frames a second, {facts.name} makes {facts.frame_rate:g}; "
@@ -132,12 +148,17 @@ def _frames(request: Request, facts: ModelFacts) -> int:
     return 1 + time * (-(-(footage.clip.shape.frames - 1) // time))
 
 
-def _check_length(segments: int, facts: ModelFacts, preset: Preset) -> None:
+def _check_length(segments: int, request: Request, facts: ModelFacts, preset: Preset) -> None:
     """Raise where a film takes more than one window of a model that cannot go on from one."""
     if segments > 1 and OBEYED[Continue] not in preset.obeys:
+        if request.script:
+            raise InputError(
+                f"{facts.name} makes films under one prompt: it cannot go on from what another one made. Leave the "
+                "later prompts out, or choose a model that follows continuation."
+            )
         longest = (1 + facts.compression.time * (preset.window - 1)) / facts.frame_rate
         raise InputError(
-            f"{facts.name} makes films of at most {longest:.2f} s under one prompt, and cannot go on from one. Make it "
+            f"{facts.name} makes films of at most {longest:.2f} s, and cannot go on from one. Make it "
             "shorter, or choose a model that follows continuation."
         )
 

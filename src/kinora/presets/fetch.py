@@ -21,7 +21,7 @@ from kinora.core.errors import Cancelled, InputError, KinoraError, OutputError, 
 from kinora.presets.layouts import DIFFUSERS
 from kinora.presets.places import store_root
 from kinora.presets.recognise import recognise
-from kinora.presets.store import FETCHED, Hashing, check_free_name, hashed, manifest_of, refuse_pickles, write_entry
+from kinora.presets.store import NOTED, Hashing, check_free_name, hashed, manifest_of, refuse_pickles, write_entry
 from kinora.presets.wan import OPEN_MODELS, OpenModel
 from kinora.weights.convert import convert, converted_name
 from kinora.weights.manifest import Manifest, PlacedFile
@@ -157,7 +157,7 @@ def alone(chosen: Offer) -> Iterator[None]:
     """Fetch as the only process that does, and without what one that was killed left half-way."""
     import fcntl
 
-    notes = chosen.folder / FETCHED
+    notes = chosen.folder / NOTED
     try:
         notes.mkdir(parents=True, exist_ok=True)
     except OSError as error:

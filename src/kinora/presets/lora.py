@@ -92,7 +92,22 @@ def lora_file(part: str, path: Path, manifest: Manifest) -> PlacedFile:
             f"{path} is a LoRA for a transformer of width {min(widths)}; that of {manifest.name} is {own} wide. Add it "
             "to the model it was made for: --base NAME"
         )
+    check_fit(path, manifest)
     return PlacedFile(part=part, name=str(path), sha256="", bytes=path.stat().st_size)
+
+
+def check_fit(path: Path, manifest: Manifest) -> None:
+    """Raise `WeightsError` unless every change of the LoRA finds a tensor of the model that it fits."""
+    import torch
+
+    from kinora.transformer.config import TransformerConfig
+    from kinora.transformer.keys import rename
+    from kinora.transformer.model import Transformer
+    from kinora.weights.lora import load_lora, merge
+
+    with torch.device("meta"):
+        transformer = Transformer(TransformerConfig(**manifest.parts["transformer"]))
+    merge(transformer.state_dict(), load_lora([path], rename))
 
 
 def widths_of(header: Header) -> set[int]:

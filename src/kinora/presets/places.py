@@ -41,7 +41,7 @@ def find_model(name: str) -> Path:
     fetch = f" Fetch it: kinora models pull {name}" if name in OPEN_MODELS else ""
     raise WeightsError(
         f"There is no model {name!r}: no {MANIFEST} in {places}. Name a model's folder (with a / in it), or put it "
-        f"into the folder that ${MODELS_VARIABLE} names.{fetch}"
+        f"into the folder that ${MODELS_VARIABLE} names; `kinora models list` shows what there is.{fetch}"
     )
 
 

@@ -21,17 +21,18 @@ from kinora.weights.manifest import MANIFEST_NAME, Manifest, read_checked, read_
 from kinora.weights.placed import hash_file, placed_home, size_trouble
 
 __all__ = [
-    "FETCHED", "Entry", "Hashing", "add_found", "check_free_name", "entries", "hashed", "manifest_of", "refuse_pickles",
-    "remove_model", "standing_on", "verify_model", "write_entry",
+    "NOTED", "Entry", "Hashing", "add_found", "check_free_name", "entries", "hashed", "manifest_of", "refuse_pickles",
+    "remove_model", "standing_on",
+    "stands_in_store", "verify_model", "write_entry",
 ]  # fmt: skip
 
 Hashing = Callable[[Path, int, int], None]
 """Hears of a file being hashed, the bytes hashed and the bytes of all; may raise `Cancelled`."""
 
-FETCHED = ".cache"
-"""Folder inside a model's that says it was fetched."""
 NOTED = ".cache/huggingface/download"
-"""Where huggingface_hub notes what it fetched into a folder, one `.metadata` file a file."""
+"""Where huggingface_hub notes what it fetched into a model's folder, one `.metadata` file a file: the proof that it was
+fetched. Any program may keep a `.cache`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Entry:
     @property
     def fetched(self) -> bool:
         """Whether its files were fetched into its folder, so that they go when it goes."""
-        return (self.folder / FETCHED).is_dir()
+        return (self.folder / NOTED).is_dir()
 
     @property
     def linked(self) -> bool:
@@ -203,6 +204,16 @@ def standing_on(folder: Path) -> list[str]:
     ]
 
 
+def stands_in_store(folder: Path) -> bool:
+    """Whether a folder is one of the store's own: directly in it, no link to elsewhere, and not hidden."""
+    return (
+        folder.is_dir()
+        and not folder.is_symlink()
+        and not folder.name.startswith(".")
+        and folder.resolve().parent == store_root().resolve()
+    )
+
+
 def remove_model(entry: Entry) -> list[Path]:
     """Take a model out of the store; what is left in its folder because Kinora did not put it there.
 
@@ -210,6 +221,7 @@ def remove_model(entry: Entry) -> list[Path]:
     Raises `InputError` for a model that was put into the store by hand.
     """
     folder, manifest = entry.folder, entry.manifest
+    assert folder.name not in ("", ".", ".."), folder
     if not (entry.fetched or entry.linked):
         raise InputError(
             f"{folder} was neither fetched nor added by kinora models, so it is not for this command to remove. "
@@ -223,7 +235,7 @@ def remove_model(entry: Entry) -> list[Path]:
     for path in own:
         if path.is_relative_to(folder):
             path.unlink(missing_ok=True)
-    shutil.rmtree(folder / FETCHED, ignore_errors=True)
+    shutil.rmtree((folder / NOTED).parent, ignore_errors=True)
     for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
         _remove_empty(path)
     _remove_empty(folder)
