@@ -270,7 +270,7 @@ def test_a_process_without_the_memory_falls_and_makes_the_same_frames(tmp_path: 
 
 ACTIVATIONS = textwrap.dedent(
     """
-    import resource, sys
+    import sys
     import torch
     from kinora.transformer.conditions import Conditions
     from kinora.transformer.config import TransformerConfig
@@ -279,7 +279,9 @@ ACTIVATIONS = textwrap.dedent(
     held = []
 
     def peak():
-        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        # Not ru_maxrss: that remembers the process this one was forked from.
+        lines = open("/proc/self/status").read().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
     @torch.inference_mode()
     def ask(model, own, frames, side):

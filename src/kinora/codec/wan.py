@@ -25,9 +25,9 @@ from kinora.core.shapes import Compression
 
 __all__ = ["WanCodec", "WanConfig"]
 
-CHUNK_PIXELS = 8 * 256 * 256
-"""Pixels to work on at once: less than one latent frame of a 480p clip, which is the least that can be. In small
-pictures two latent frames share the way of the weights into tiles; more gains nothing on a CPU.
+CHUNK_PIXELS = 2 * 256 * 256
+"""Pixels to work on at once: one latent frame of all but small pictures. Two of those share the way of the weights into
+tiles; more gains nothing on a CPU and takes memory.
 """
 
 
