@@ -1,0 +1,1 @@
+"""The process that runs models for the service."""
