@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from kinora.service.engine import Engine
 from kinora.service.settings import Settings
 from kinora.service.store import Database, open_database
 
@@ -24,17 +25,45 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """A migrated database on that server, to be copied: a hundred migrations of the engine's take their time."""
+    url = _named(postgres_server, "template_kinora")
+    _run(postgres_server, "CREATE DATABASE template_kinora")
+    database = Database(url)
+    database.migrate()
+    Engine.migrate(database)
+    database.close()
+    return "template_kinora"
+
+
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """A database of its own on that server."""
+def empty_postgres_url(postgres_server: str) -> Iterator[str]:
+    """A database of its own without a table."""
+    yield from _database(postgres_server, "template0")
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A migrated database of its own."""
+    yield from _database(postgres_server, postgres_template)
+
+
+def _database(server: str, template: str) -> Iterator[str]:
     name = f"kinora_{next(_names)}"
-    base = sa.make_url(postgres_server.replace("postgresql://", "postgresql+psycopg://"))
-    engine = sa.create_engine(base, isolation_level="AUTOCOMMIT")
+    _run(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _named(server, name)
+    _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _named(server: str, name: str) -> str:
+    return sa.make_url(server).set(database=name, drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _run(server: str, statement: str) -> None:
+    engine = sa.create_engine(_named(server, "postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as c:
-        c.execute(sa.text(f"CREATE DATABASE {name}"))
-    yield base.set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as c:
-        c.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+        c.execute(sa.text(statement))
     engine.dispose()
 
 

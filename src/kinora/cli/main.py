@@ -30,6 +30,8 @@ VERBS = (
     "models",
     "measure",
     "train",
+    "serve",
+    "worker",
 )
 """In the order of the help page; each is a module of this package. None of them may import torch when it is
 imported."""
@@ -88,3 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def say(sentence: str) -> None:
     """A line for the person at the terminal; results go to standard output, talk to standard error."""
     print(sentence, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

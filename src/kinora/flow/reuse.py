@@ -11,13 +11,15 @@ Axes: B batch, C channels, T latent frames, H W latent grid.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kinora.core.errors import InputError
-from kinora.flow.step import Velocity
+from kinora.flow.step import History, Velocity
 
 __all__ = ["ReuseReport", "Reusing"]
 
@@ -88,10 +90,24 @@ class Reusing:
             self._reused += 1
             window.reuse()
             return guess_BCTHW
-        v_BCTHW = self._velocity(x_BCTHW, sigma_BTHW, position_BT)
+        v_BCTHW = self._velocity(x_BCTHW, sigma_BTHW, position_BT).contiguous()
         self._calls += 1
         window.learn(v_BCTHW, guess_BCTHW, sigma_BTHW)
         return v_BCTHW
+
+    def history(self) -> History:
+        """What it knows and has counted, for `resume`; its tensors are never changed afterwards."""
+        counts = torch.tensor([self._calls, self._reused], dtype=torch.float64)
+        errors = torch.tensor([(window._error, window._size) for window in self._windows], dtype=torch.float64)
+        return {"counts": counts, "errors": errors, **self._windows[-1].history()}
+
+    def resume(self, history: History) -> None:
+        """Know and count what another one did."""
+        self._calls, self._reused = (int(count) for count in history["counts"].tolist())
+        self._windows = [_Window() for _ in history["errors"]]
+        self._windows[-1].resume(history)
+        for window, (error, size) in zip(self._windows, history["errors"].tolist(), strict=True):
+            window._error, window._size = error, size
 
     def _good(self, guess_BCTHW: Tensor, sigma_BTHW: Tensor) -> bool:
         window = self._windows[-1]
@@ -129,6 +145,26 @@ class _Window:
     def deviation(self) -> float:
         """What a guess is thought to be off by here."""
         return (self._bend or 0.0) * self._moved * (self._moved + self._base)
+
+    def history(self) -> History:
+        bend = float("nan") if self._bend is None else self._bend
+        known: dict[str, Tensor] = {f"known.{place}": v_BCTHW for place, (_, v_BCTHW) in enumerate(self._known)}
+        if self._x_BCTHW is not None:
+            known["x"] = self._x_BCTHW
+        return {
+            **known,
+            "way": torch.tensor([self._level, self._moved, self._base, bend], dtype=torch.float64),
+            "levels": torch.tensor([level for level, _ in self._known], dtype=torch.float64),
+            "guessed": torch.tensor(self._guessed, dtype=torch.float64).reshape(-1, 2),
+        }
+
+    def resume(self, history: History) -> None:
+        self._level, self._moved, self._base, bend = history["way"].tolist()
+        self._bend = None if math.isnan(bend) else bend
+        levels: Sequence[float] = history["levels"].tolist()
+        self._known = tuple((level, history[f"known.{place}"]) for place, level in enumerate(levels))
+        self._guessed = [(level, moved) for level, moved in history["guessed"].tolist()]
+        self._x_BCTHW = history.get("x")
 
     def goes_on(self, x_BCTHW: Tensor, level: float) -> bool:
         return self._x_BCTHW is None or (level <= self._level and x_BCTHW.shape == self._x_BCTHW.shape)

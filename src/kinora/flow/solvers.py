@@ -7,6 +7,7 @@ does not change is not touched at all. Axes: B batch, C channels, T latent frame
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import torch
@@ -14,23 +15,50 @@ from torch import Tensor
 
 from kinora.core.errors import InputError
 from kinora.flow.state import LatentState
-from kinora.flow.step import Solver, Step, Velocity, advance
+from kinora.flow.step import History, Solver, Step, Velocity, advance
 from kinora.flow.unipc import UniPC
 
-__all__ = ["SOLVERS", "AdamsBashforth", "Euler", "Heun", "OnStep", "Velocity", "sample"]
+__all__ = ["SOLVERS", "AdamsBashforth", "Euler", "Heun", "OnStand", "OnStep", "Standing", "Velocity", "sample"]
 
 OnStep = Callable[[int, int], None]
 """Told (steps done, steps in all) after each step; may raise `Cancelled`."""
 
 
-class Euler:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Standing:
+    """Where a walk stands between two steps: with the same velocity, state and schedule it goes on from here to the
+    same bits as if it had never been interrupted.
+    """
+
+    steps: int
+    """Steps that are done."""
+    x_BCTHW: Tensor
+    history: History = field(default_factory=dict)
+    """Of the solver."""
+
+
+OnStand = Callable[[Standing], None]
+"""Shown where the walk stands after each step, before `OnStep` is told; to look at costs nothing."""
+
+
+class _Forgetful:
+    """A solver that remembers nothing."""
+
+    def history(self) -> History:
+        return {}
+
+    def resume(self, history: History) -> None:
+        pass
+
+
+class Euler(_Forgetful):
     """First order: the slope where the step begins."""
 
     def step(self, x_BCTHW: Tensor, step: Step) -> Tensor:
         return advance(x_BCTHW, step.change_B1THW, step.ask(x_BCTHW))
 
 
-class Heun:
+class Heun(_Forgetful):
     """Second order, two evaluations a step: the mean of the slopes at both ends."""
 
     def step(self, x_BCTHW: Tensor, step: Step) -> Tensor:
@@ -54,6 +82,12 @@ class AdamsBashforth:
         self._before = v_BCTHW, change_B1THW
         return advance(x_BCTHW, change_B1THW, slope_BCTHW)
 
+    def history(self) -> History:
+        return {} if self._before is None else {"v": self._before[0], "change": self._before[1]}
+
+    def resume(self, history: History) -> None:
+        self._before = (history["v"], history["change"]) if history else None
+
 
 SOLVERS: Mapping[str, Callable[[], Solver]] = MappingProxyType(
     {"euler": Euler, "heun": Heun, "ab2": AdamsBashforth, "unipc": UniPC}
@@ -68,19 +102,28 @@ def sample(
     sigmas: Tensor,
     solver: str = "euler",
     on_step: OnStep | None = None,
+    *,
+    on_stand: OnStand | None = None,
+    begin: Standing | None = None,
 ) -> Tensor:
     """The latents (B, C, T, H, W) that `state` becomes when the schedule has reached its end.
 
     The first of `sigmas` is what unmixed noise counts as: 1, or a little less in Wan's own schedules. To begin further
-    down give cells a cap, not the schedule another beginning.
+    down give cells a cap, not the schedule another beginning. `begin` is where an interrupted walk stood, from
+    `on_stand`.
     """
     if solver not in SOLVERS:
         raise InputError(f"There is no solver {solver!r}; choose one of {', '.join(SOLVERS)}.")
     walker = SOLVERS[solver]()
     levels = tuple(float(sigma) for sigma in sigmas)
-    x_BCTHW = state.latent_BCTHW
-    for i in range(len(levels) - 1):
-        x_BCTHW = walker.step(x_BCTHW, Step(velocity=velocity, state=state, levels=levels, index=i))
+    begin = begin or Standing(steps=0, x_BCTHW=state.latent_BCTHW)
+    walker.resume(begin.history)
+    x_BCTHW = begin.x_BCTHW
+    for i in range(begin.steps, len(levels) - 1):
+        # What is read back from a file is contiguous; so that sums come in the same order, everything always is.
+        x_BCTHW = walker.step(x_BCTHW, Step(velocity=velocity, state=state, levels=levels, index=i)).contiguous()
+        if on_stand is not None:
+            on_stand(Standing(steps=i + 1, x_BCTHW=x_BCTHW, history=walker.history()))
         if on_step is not None:
             on_step(i + 1, len(levels) - 1)
     return x_BCTHW

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,10 +11,12 @@ from torch import Tensor
 
 from kinora.flow.state import LatentState
 
-__all__ = ["Solver", "Step", "Velocity", "advance"]
+__all__ = ["History", "Solver", "Step", "Velocity", "advance"]
 
 Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(x_BCTHW, sigma_BTHW, position_BT) -> v_BCTHW."""
+History = Mapping[str, Tensor]
+"""What is remembered from step to step, by name: with it a walk goes on elsewhere as if nothing had happened."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +60,14 @@ class Solver(Protocol):
 
     def step(self, x_BCTHW: Tensor, step: Step) -> Tensor:
         """The latents at the step's end. A cell whose level does not change is returned bit for bit."""
+        ...
+
+    def history(self) -> History:
+        """What it remembers now; its tensors are never changed afterwards."""
+        ...
+
+    def resume(self, history: History) -> None:
+        """Remember what another one did."""
         ...
 
 

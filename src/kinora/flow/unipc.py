@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kinora.flow.step import Step
+from kinora.flow.step import History, Step
 
 __all__ = ["UniPC"]
 
@@ -42,6 +42,18 @@ class UniPC:
         self._past = _Past(x_BCTHW=x_BCTHW, clean_BCTHW=clean_BCTHW, before_BCTHW=before_BCTHW)
         weights = caps.weights(step.levels, step.index, x_BCTHW)
         return weights.applied(x_BCTHW, clean_BCTHW, before_BCTHW, None)
+
+    def history(self) -> History:
+        past = self._past
+        if past is None:
+            return {}
+        return {"x": past.x_BCTHW, "clean": past.clean_BCTHW, "before": past.before_BCTHW}
+
+    def resume(self, history: History) -> None:
+        self._past = None
+        if history:
+            x_BCTHW, clean_BCTHW, before_BCTHW = (history[name] for name in ("x", "clean", "before"))
+            self._past = _Past(x_BCTHW=x_BCTHW, clean_BCTHW=clean_BCTHW, before_BCTHW=before_BCTHW)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

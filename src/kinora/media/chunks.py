@@ -21,10 +21,10 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -68,8 +68,11 @@ class ChunkedFilm:
         recipe: Recipe | None = None,
         force: bool = False,
         backward: bool = False,
+        notes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """With `backward` a later chunk comes earlier in the film. Nothing is written yet.
+
+        The finished film carries `notes` beside its recipe; they may differ from one attempt to the next.
 
         Raises `OutputError` where `write_film` does: `path` exists (and no `force`), or cannot be written.
         """
@@ -80,6 +83,7 @@ class ChunkedFilm:
         self.backward = backward
         self.force = force
         self.recipe = recipe
+        self.notes = notes
         self.frames = 0
         """Written so far, those of resumed chunks included."""
         self.chunks = 0
@@ -187,7 +191,7 @@ class ChunkedFilm:
         with self._worded():
             # Inside the folder, so that a SIGKILL leaves no second film beside the first.
             whole = self.folder / "whole.mp4"
-            notes = film_notes(self.recipe)
+            notes = film_notes(self.recipe, self.notes)
             join(
                 whole, parts[::-1] if self.backward else parts, frame_rate=self.frame_rate, notes=notes, name=self.path
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ from av.video.stream import VideoStream
 from kinora.core.errors import MediaError, OutputError
 from kinora.media.recipe import Recipe
 
-__all__ = ["ENCODER", "check_even", "count_frames", "encode", "film_notes", "join", "plain", "size_of"]
+__all__ = ["ENCODER", "check_even", "count_frames", "encode", "film_notes", "join", "plain", "renoted", "size_of"]
 
 CRF = 17
 """x264's constant rate factor: 17 is held to be visually lossless; small clips stay under a few hundred kB."""
@@ -26,11 +27,16 @@ REORDER = 2
 """Frames by which x264's medium preset decodes ahead of showing: its pyramid of B frames is two deep."""
 ENCODER = f"libx264 of libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}, medium, crf {CRF}"
 """What decides the bytes besides the frames."""
+PLAIN_NOTES = frozenset({"comment", "title"})
+"""Notes that MP4 has boxes of their own for; any other is written under its name, and these with it."""
+BRANDS = frozenset({"major_brand", "minor_version", "compatible_brands"})
+"""What FFmpeg reports among the notes of a file, and is none."""
 
 
-def film_notes(recipe: Recipe | None) -> dict[str, str]:
-    """What a film says about itself: players show the title; the comment is for `read_film_recipe`."""
-    return {} if recipe is None else {"comment": recipe.to_json(), "title": recipe.request.prompt}
+def film_notes(recipe: Recipe | None, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """What a film says about itself: players show the title; the comment is for `read_film_recipe`; and `more`."""
+    own = {} if recipe is None else {"comment": recipe.to_json(), "title": recipe.request.prompt}
+    return {**own, **more}
 
 
 def encode(
@@ -85,6 +91,24 @@ def join(path: Path, parts: Sequence[Path], *, frame_rate: float, notes: Mapping
         raise as_output_error(error, name) from error
 
 
+def renoted(source: Path, path: Path, more: Mapping[str, str]) -> None:
+    """Write the film `source`, pictures and sound untouched, to `path` with more notes beside its own.
+
+    Raises `MediaError` when `source` is no film, `OSError` for the file system's troubles.
+    """
+    try:
+        with av.open(str(source)) as old:
+            notes = {key: value for key, value in old.metadata.items() if key not in BRANDS}
+            with opened_film(path, {**notes, **more}) as new:
+                streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+                for packet in old.demux():
+                    if packet.dts is not None:  # FFmpeg ends each stream with an empty one
+                        packet.stream = streams[packet.stream.index]
+                        new.mux(packet)
+    except av.FFmpegError as error:
+        raise as_output_error(error, source) from error
+
+
 def moved_packets(part: Path, like: VideoStream, frames: int, frame_rate: float) -> Iterator[Packet[VideoStream]]:
     """A part's packets, `frames` frames later, counted in frames.
 
@@ -106,8 +130,9 @@ def moved_packets(part: Path, like: VideoStream, frames: int, frame_rate: float)
 
 
 def opened_film(path: Path, notes: Mapping[str, str]) -> OutputContainer:
+    flags = "+faststart" if notes.keys() <= PLAIN_NOTES else "+faststart+use_metadata_tags"
     # bitexact keeps the muxer's version string out.
-    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    options = {"movflags": flags, "fflags": "+bitexact"}
     container = av.open(str(path), "w", format="mp4", options=options)
     container.metadata.update(notes)
     return container

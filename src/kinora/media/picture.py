@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -34,19 +35,27 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def write_picture(
-    path: Path, rgb_HW3: Pixels, *, recipe: Recipe | None = None, source: str = "", force: bool = False
+    path: Path,
+    rgb_HW3: Pixels,
+    *,
+    recipe: Recipe | None = None,
+    source: str = "",
+    notes: Mapping[str, str] = MappingProxyType({}),
+    force: bool = False,
 ) -> None:
-    """Write uint8 RGB of shape (H, W, 3) as PNG, with a word on its source for what no recipe makes; raises
-    `OutputError` when it cannot be written.
+    """Write uint8 RGB of shape (H, W, 3) as PNG, with a word on its source for what no recipe makes, and more notes
+    as text chunks under their names; raises `OutputError` when it cannot be written.
     """
     check_output(path, suffixes=PICTURE_SUFFIXES, force=force)
-    notes = PngInfo()
+    chunks = PngInfo()
     if recipe is not None:
-        notes.add_text("Comment", recipe.to_json())
+        chunks.add_text("Comment", recipe.to_json())
     if source:
-        notes.add_text("Source", source)
+        chunks.add_text("Source", source)
+    for name, text in notes.items():
+        chunks.add_itxt(name, text)
     with whole_file(path, force=force) as part:
-        Image.fromarray(rgb_HW3).save(part, format="PNG", pnginfo=notes, optimize=False)
+        Image.fromarray(rgb_HW3).save(part, format="PNG", pnginfo=chunks, optimize=False)
 
 
 def read_picture(path: Path) -> Pixels:

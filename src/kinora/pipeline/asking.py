@@ -18,6 +18,7 @@ from kinora.flow.guidance import guided_pair
 from kinora.flow.reuse import Reusing
 from kinora.flow.schedule import whole_times
 from kinora.flow.solvers import Velocity
+from kinora.flow.step import History
 from kinora.pipeline.model import Model
 from kinora.pipeline.parts import PAIR_TOKENS
 from kinora.pipeline.resident import Resident
@@ -117,6 +118,21 @@ class Guided:
                     part = sigmas[walked[0] : walked[-1] + 2]
                     self._by_expert[name] = Reusing(velocity, reuse, part)
             self._reusing = [one for one in self._by_expert.values() if isinstance(one, Reusing)]
+
+    def history(self) -> History:
+        """What reusing steps has learnt and counted, for `resume`; empty where none are reused."""
+        return {
+            f"{place}.{name}": tensor
+            for place, one in enumerate(self._reusing)
+            for name, tensor in one.history().items()
+        }
+
+    def resume(self, history: History) -> None:
+        """Go on as another one would have."""
+        for place, one in enumerate(self._reusing):
+            start = f"{place}."
+            own = {name.removeprefix(start): tensor for name, tensor in history.items() if name.startswith(start)}
+            one.resume(own)
 
     def __call__(self, x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
         return self._by_expert[self._expert(float(sigma_BTHW.max()))](x_BCTHW, sigma_BTHW, position_BT)

@@ -7,8 +7,8 @@ L text positions, D text width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +24,17 @@ from kinora.control.region import keep_outside
 from kinora.core.errors import WeightsError
 from kinora.core.plan import Plan, Segment
 from kinora.flow.schedule import schedule, wan_schedule
-from kinora.flow.solvers import sample
+from kinora.flow.solvers import Standing, Velocity, sample
 from kinora.flow.state import LatentState, initial_state
 from kinora.pipeline.asking import Asked, Guided
 from kinora.pipeline.drawing import Drawing, OnFrames
 from kinora.pipeline.given import Given, Span
 from kinora.pipeline.memory import Chunk, Memory
 from kinora.pipeline.model import Model
+from kinora.pipeline.previews import Guess, Previews
 from kinora.pipeline.progress import Teller
 from kinora.pipeline.resident import Resident
+from kinora.pipeline.saving import Saves, Saving
 from kinora.pipeline.told import Told
 from kinora.transformer.conditions import Conditions
 
@@ -46,6 +48,35 @@ Prompts = list[tuple[Tensor, Tensor]]
 """For each prompt of a request: its text (B, L, D) and what guidance pushes away from."""
 
 
+def _nobody(_sentence: str) -> None:
+    """Hears notes where nobody else does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listeners:
+    """Who hears and sees of a film under way, and keeps what it can go on from."""
+
+    note: Callable[[str], None] = _nobody
+    frames: OnFrames | None = None
+    """Sees what nothing changes any more before its chunk is whole."""
+    saves: Saves | None = None
+    previews: Previews | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Walk:
+    """One way from noise to latents among those of a film."""
+
+    name: str
+    """Tells it from the film's other walks."""
+    prompt: int
+    place: int = 0
+    """Latent frame of the window that stands for it when somebody looks."""
+    picture: bool = False
+    carried: Mapping[str, Tensor] = MappingProxyType({})
+    """What a save must keep beside it: see `kinora.pipeline.saving.Found`."""
+
+
 class Filming:
     """One film under way."""
 
@@ -56,13 +87,11 @@ class Filming:
         plan: Plan,
         prompts: Prompts,
         teller: Teller,
-        note: Callable[[str], None] = lambda _sentence: None,
-        on_frames: OnFrames | None = None,
+        listeners: Listeners = NOBODY,
     ) -> None:
-        """`on_frames` sees what nothing changes any more before its chunk is whole."""
         self._model = model
-        self._note = note
-        self._on_frames = on_frames
+        self._listeners = listeners
+        self._saving = Saving(listeners.saves, model, plan)
         self._resident = resident
         self._plan = plan
         self._prompts = prompts
@@ -106,7 +135,8 @@ class Filming:
     def _make(self, index: int, segment: Segment, memory: Memory) -> tuple[Frames, Memory]:
         """One segment's frames, and the memory after it."""
         span = Span.of(segment, self._plan, self._time)
-        state, base_HW3 = self._known(index, segment, span, memory)
+        walk = self._walk(index, segment)
+        state, base_HW3 = self._known(segment, span, memory, walk)
         guide = self._given.guide(span, base_HW3, changes=self._given.changes(index))
         own = segment.anchors + segment.frames
         if guide is not None:
@@ -118,12 +148,12 @@ class Filming:
         )
         if self._channels:
             conditions = self._told.with_pictures(conditions, self._pictures_beside(segment, memory), own)
-        latent_BCTHW = self._imagine(state, segment.prompt, conditions, pictures=False)[:, :, :own]
+        latent_BCTHW = self._imagine(state, conditions, walk)[:, :, :own]
         if self._plan.backward:
             return self._grown_backward(latent_BCTHW[:, :, : segment.new], memory)
         new_BCTHW = latent_BCTHW[:, :, -segment.new :]
         finished = guide is None and not self._given.reworks
-        made_FHW3, codec = self._drawn_on(latent_BCTHW, segment, memory.codec, self._on_frames if finished else None)
+        made_FHW3, codec = self._drawn_on(latent_BCTHW, segment, memory.codec, self._listeners.frames if finished else None)
         if guide is not None:
             made_FHW3 = self._drawing.detailed(made_FHW3, guide, guide_BCTHW)
         if self._given.reworks:
@@ -150,7 +180,9 @@ class Filming:
 
     # What is known before denoising
 
-    def _known(self, index: int, segment: Segment, span: Span, memory: Memory) -> tuple[LatentState, Frames | None]:
+    def _known(
+        self, index: int, segment: Segment, span: Span, memory: Memory, picture_BCTHW: Tensor | None
+    ) -> tuple[LatentState, Frames | None]:
         """The state a segment starts from, and the base that its guide is drawn from."""
         state = self._noise(index, segment.anchors + segment.frames)
         if self._plan.backward:

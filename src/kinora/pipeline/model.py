@@ -16,6 +16,7 @@ from kinora.core.errors import InputError, WeightsError
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
 from kinora.language.text_model import TextModel, Words
 from kinora.language.tokenizer import Tokenizer
+from kinora.pipeline.facts import facts_of
 from kinora.pipeline.parts import Parts
 from kinora.pipeline.planning import ModelFacts
 from kinora.pipeline.precision import best_device, compute_dtype, use_fast_matmul
@@ -30,8 +31,6 @@ __all__ = ["VOCABULARY", "Model", "checked_device", "load_model", "weights_hash"
 
 Config = TypeVar("Config")
 
-MOST_PIXELS = 1280 * 960
-"""Of a picture from open weights: above their own sizes they repeat themselves, and a little above is useful."""
 VOCABULARY = "vocabulary.json"
 """The tokenizer's file in a model's folder."""
 
@@ -67,19 +66,7 @@ class Model:
     @property
     def facts(self) -> ModelFacts:
         """What planning needs."""
-        config = self.transformer.config
-        return ModelFacts(
-            name=self.manifest.name,
-            sizes={aspect: (width, height) for aspect, (height, width) in self.manifest.sizes.items()},
-            frame_rate=self.manifest.frame_rate,
-            compression=self.codec.config.compression,
-            patch=config.patch,
-            width=config.width,
-            layers=config.layers,
-            ffn_width=config.ffn_width,
-            device=str(self.device),
-            most_pixels=MOST_PIXELS if self.manifest.family else 0,
-        )
+        return facts_of(self.manifest, str(self.device))
 
 
 def load_model(folder: Path, *, device: str | None = None) -> Model:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )  # fmt: skip
 from sqlalchemy.sql.schema import SchemaItem
 
@@ -64,7 +65,7 @@ def _table(name: str, *columns: SchemaItem) -> Table:
 accounts = _table(
     "accounts",
     _id(),
-    Column("name", String(100), nullable=False),
+    Column("name", String(100), nullable=False, unique=True),  # logs in with it
     Column("role", String(16), nullable=False),  # member, admin
     Column("state", String(16), nullable=False),  # active, suspended, closed
     Column("plan", String(32), nullable=False),  # a key of plans.PLANS
@@ -92,20 +93,27 @@ keys = _table(
     _when("used_at", needed=False),
 )
 
-# ledger.py: a transfer moves units between books; its entries sum to zero and never change
+# ledger.py: a transfer moves units between books of one account; its entries sum to zero and never change (triggers of
+# the first migration refuse it)
+
+LOT = text("kind = 'grant'")
+HOUSE = text("kind IN ('issued', 'earned', 'expired')")
 
 books = _table(
     "books",
     _id(),
-    Column("account_id", BigInteger, ForeignKey("accounts.id")),  # None: the house's own
-    Column("kind", String(16), nullable=False),  # grant, hold; of the house: issued, earned, expired
+    _account(),
+    # grant, hold (closed once it is over and empty); the house's side of the account: issued, earned, expired
+    Column("kind", String(16), nullable=False),
     Column("grant_id", BigInteger, ForeignKey("grants.id")),
     Column("task_id", BigInteger),  # of a hold
     Column("balance", BigInteger, nullable=False, default=0),  # always the sum of its entries
-    _when("expires_at", needed=False),
+    _when("expires_at", needed=False),  # of a lot; ledger.NEVER where it does not
     # What is issued is owed: the one kind of book that goes below zero.
     CheckConstraint("balance >= 0 OR kind = 'issued'", name="not_overdrawn"),
     Index(None, "account_id", "kind", "expires_at"),
+    Index("ix_books_over", "expires_at", sqlite_where=LOT, postgresql_where=LOT),
+    Index("uq_books_house", "account_id", "kind", unique=True, sqlite_where=HOUSE, postgresql_where=HOUSE),
     UniqueConstraint("task_id"),
 )
 
@@ -113,8 +121,8 @@ grants = _table(
     "grants",
     _id(),
     _account(index=True),
-    Column("source", String(64), nullable=False),  # plan:daily, plan:monthly, gift, purchase
-    Column("period", String(32), nullable=False),  # 2026-11, 2026-11-23, or an id: a grant is given once
+    Column("source", String(64), nullable=False),  # plan:daily:<plan>, plan:monthly:<plan>, gift, purchase
+    Column("period", String(128), nullable=False),  # 2026-11, 2026-11-23, or a provider's id: given once
     Column("amount", BigInteger, nullable=False),
     _when("created_at"),
     _when("expires_at", needed=False),

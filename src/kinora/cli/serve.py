@@ -1,0 +1,71 @@
+"""`kinora serve`: the service on this machine, nothing beside it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from kinora.cli.main import say
+
+if TYPE_CHECKING:
+    from kinora.service.settings import Settings
+
+__all__ = ["register", "run"]
+
+ABOUT = """\
+Serve the studio's API, Kling's and OpenAI's wire formats. Every setting is an environment variable KINORA_...
+(docs/operations.md lists them); the options here stand before them.
+"""
+
+
+def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verbs.add_parser("serve", help="the service: API, queue and workers", description=ABOUT)
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8190)")
+    parser.add_argument("--data", metavar="FOLDER", help="where database, files and secrets lie")
+    parser.add_argument("--models", metavar="NAME,...", help="models to serve; the first is the default")
+    parser.add_argument("--workers", type=int, help="worker processes on this machine; 0 for none")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = settings_of(arguments, "host", "port", "data", "models", "workers")
+    from kinora.service.service import open_service
+    from kinora.service.serving import bound, first_key, serve
+
+    listening = bound(settings)
+    service = open_service(settings)
+    host, port = listening.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    first = first_key(service)
+
+    def ready() -> None:
+        print(f"Kinora serves at {url}")
+        if first is not None:
+            print(f"your key: {first.key}")
+            print(f"for Kling's clients: access key {first.access_key}, secret key {first.secret_key}")
+            print("They are shown this once; `kinora admin keys` makes others.")
+        sys.stdout.flush()
+
+    try:
+        serve(service, listening, ready)
+    finally:
+        service.close()
+    say("stopped; what was accepted is kept and goes on at the next start")
+    return 0
+
+
+def settings_of(arguments: argparse.Namespace, *names: str) -> Settings:
+    """The environment's settings, with the options that were given; raises `InputError` for one that cannot be."""
+    from pydantic import ValidationError
+
+    from kinora.core.errors import InputError
+    from kinora.service.settings import Settings
+
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "_".join(map(str, wrong["loc"])).upper()
+        raise InputError(f"The setting KINORA_{name} cannot be {wrong['input']!r}: {wrong['msg']}.") from error

@@ -1,0 +1,119 @@
+"""Kling's wire format, both families: the legacy one under `/v1`, the standard one at the root, each with aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from kinora.service.api.kling import (
+    absent,
+    legacy_account,
+    legacy_elements,
+    legacy_extend,
+    legacy_films,
+    legacy_images,
+    legacy_references,
+    legacy_tasks,
+    standard,
+    standard_tasks,
+)
+from kinora.service.api.kling.calling import Act, endpoint
+from kinora.service.api.kling.envelope import KlingRoute
+from kinora.service.api.routes import claim, respond
+from kinora.service.errors import Missing
+
+if TYPE_CHECKING:
+    from kinora.service.service import Service
+
+__all__ = ["generations", "register"]
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+LEGACY = ("/v1", "/kling/v1", "/proxy/kling/v1")
+ROOTS = ("", "/kling", "/proxy/kling")
+SHARED = "/images/generations"
+"""OpenAI has the same path: on the bare `/v1` its route takes a POST, and hands it on where it is Kling's."""
+
+CREATES: dict[str, Act] = {
+    "/videos/text2video": legacy_films.text2video,
+    "/videos/image2video": legacy_films.image2video,
+    "/videos/multi-image2video": legacy_references.multi_image2video,
+    "/videos/omni-video": legacy_references.omni_video,
+    "/videos/video-extend": legacy_extend.video_extend,
+    "/images/generations": legacy_images.generations,
+    "/images/omni-image": legacy_images.omni_image,
+    "/images/multi-image2image": legacy_images.multi_image2image,
+}
+ELEMENTS = "/general/advanced-custom-elements"
+
+Table = dict[str, dict[str, Act]]
+"""Path -> method -> what is done."""
+
+
+def register(app: FastAPI, service: Service) -> None:
+    """Add both families' routes, and answer errors near them in their shape."""
+    for prefix in LEGACY:
+        table = _legacy()
+        if prefix == "/v1":
+            del table[SHARED]["POST"]
+        app.include_router(_router(table, prefix), prefix=prefix, include_in_schema=False)
+    for prefix in ROOTS:
+        app.include_router(_router(_standard(), prefix), prefix=prefix, include_in_schema=False)
+    claim(app, KlingRoute)
+
+
+async def generations(request: Request) -> Response:
+    """`POST /v1/images/generations`, for whoever has found out that the request is Kling's."""
+    try:
+        return await endpoint(SHARED, legacy_images.generations)(request)
+    except Exception as error:  # noqa: BLE001 - logged, and told in Kling's shape on a route that is not ours
+        return respond(KlingRoute, error, request)
+
+
+def _legacy() -> Table:
+    table: Table = {}
+    for path, act in CREATES.items():
+        table |= _product(path, act, legacy_tasks.queried)
+    table |= _product(ELEMENTS, legacy_elements.create, legacy_elements.queried, listed=legacy_elements.listed)
+    table |= {path: {"POST": legacy_elements.delete} for path in legacy_elements.DELETES}
+    for path, what in absent.PRODUCTS.items():
+        table |= _product(path, absent.refusal(what), absent.unknown_task)
+    table |= {path: {"POST": absent.refusal(what)} for path, what in absent.ACTS.items()}
+    return table | {path: {"GET": legacy_tasks.nothing} for path in absent.LISTS}
+
+
+def _product(path: str, create: Act, query: Act, *, listed: Act = legacy_tasks.listed) -> Table:
+    return {path: {"POST": create, "GET": listed}, f"{path}/{{task_id}}": {"GET": query}}
+
+
+def _standard() -> Table:
+    return {
+        "/text-to-video/{model}": {"POST": standard.text_to_video},
+        "/image-to-video/{model}": {"POST": standard.image_to_video},
+        "/omni-video/{model}": {"POST": standard.omni_video},
+        "/motion-control/{model}": {"POST": absent.refusal("motion transfer")},
+        "/tasks": {"GET": standard_tasks.queried, "POST": standard_tasks.search},
+        "/account/costs": {"GET": legacy_account.costs},
+        "/account/billing/balance": {"POST": absent.refusal("bills")},
+        "/account/billing/package": {"POST": absent.refusal("bills")},
+    }
+
+
+def _router(table: Table, prefix: str) -> APIRouter:
+    router = APIRouter(route_class=KlingRoute)
+    for path, acts in table.items():
+        route = path.partition("/{")[0]
+        for method, act in acts.items():
+            router.add_api_route(path, endpoint(route, act), methods=[method], response_class=Response)
+        elsewhere = ("POST",) if prefix + path == "/v1" + SHARED else ()
+        others = [method for method in METHODS if method not in (*acts, *elsewhere)]
+        router.add_api_route(path, _other_method(" or ".join(acts)), methods=others, response_class=Response)
+    return router
+
+
+def _other_method(taken: str) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def refuse(request: Request) -> Response:
+        raise Missing(f"This path does not take {request.method}; it takes {taken}.", status=405)
+
+    return refuse

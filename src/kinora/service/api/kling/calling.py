@@ -1,0 +1,82 @@
+"""From HTTP to an act and back: who asks, the body, and the envelope around what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from kinora.service.api.auth import caller
+from kinora.service.api.kling.envelope import success
+from kinora.service.api.kling.lenient import Body, read
+from kinora.service.errors import Invalid
+
+if TYPE_CHECKING:
+    from kinora.service.accounts import Caller
+    from kinora.service.service import Service
+
+__all__ = ["Act", "Call", "endpoint"]
+
+LONGEST_KEY = 255
+"""Characters of an Idempotency-Key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request whose sender is known."""
+
+    service: Service
+    caller: Caller
+    raw: bytes
+    """The body as it was sent."""
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    route: str
+    """The path without prefix and version: `/videos/text2video`."""
+    base: str
+    """How the client reaches the service, for links."""
+    key: str | None
+    """Idempotency-Key: not Kling's, honoured where it is sent."""
+
+    @property
+    def account_id(self) -> int:
+        return self.caller.account.id
+
+    def read(self, model: type[Body]) -> Body:
+        """The body; raises `Malformed` or `Invalid`."""
+        return read(model, self.raw)
+
+
+Act = Callable[[Call], Any]
+"""What a route does: gives the envelope's `data`."""
+
+
+def endpoint(route: str, act: Act) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """The framework's side of an act. The sender is known before a byte of the body is read."""
+
+    async def answer(request: Request) -> Response:
+        known = await run_in_threadpool(caller, request)
+        service: Service = request.app.state.service
+        call = Call(
+            service=service,
+            caller=known,
+            raw=await request.body(),
+            path=request.path_params,
+            query=request.query_params,
+            route=route,
+            base=service.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/"),
+            key=_key(request),
+        )
+        return success(await run_in_threadpool(act, call), request)
+
+    return answer
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key", "").strip()
+    if len(key) > LONGEST_KEY:
+        raise Invalid(f"The Idempotency-Key has {len(key)} characters; at most {LONGEST_KEY} are kept.")
+    return key or None

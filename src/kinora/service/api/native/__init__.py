@@ -1,0 +1,23 @@
+"""The native format, under `/api`: what our own studio speaks."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from kinora.service.api.native import account, admin, assets, events, hooks, models, outputs, tasks
+from kinora.service.api.native.feed import Feed
+from kinora.service.api.native.route import NativeRoute
+from kinora.service.api.routes import claim
+from kinora.service.service import Service
+
+__all__ = ["NativeRoute", "register"]
+
+PARTS = (tasks, events, outputs, assets, models, account, hooks, admin)
+
+
+def register(app: FastAPI, service: Service) -> None:
+    """Add the native routes; their errors, and those of paths that belong to no other format, are told here."""
+    claim(app, NativeRoute)
+    app.state.feed = Feed(service)
+    for part in PARTS:
+        app.include_router(part.router)

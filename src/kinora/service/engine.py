@@ -1,0 +1,158 @@
+"""The engine that carries tasks to workers: DBOS, on the service's own database. The one place that writes its tables.
+
+A workflow's id is its task's, its priority the task's turn. What a workflow does is in `kinora.worker.flows`; all that
+must happen once is decided by our own tables, so a workflow that runs twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
+from sqlalchemy import Connection, String, TableClause, cast, column, delete, or_, select, table, update
+
+from kinora.service.store import Database
+from kinora.service.store.tables import tasks
+
+__all__ = ["FLOW", "SCHEMA", "Engine", "config_of", "queue_of"]
+
+FLOW = "task"
+"""The workflow's name."""
+SCHEMA = "1"
+"""Version of the workflows: DBOS gives a workflow only to workers of its own version. Raised when `flows` changes what
+its steps are; until the last task of the old version has ended, workers of both run.
+"""
+NAME = "kinora"
+"""How DBOS knows the application."""
+NEVER = 2**53
+"""A moment that does not come."""
+UNDER_WAY = ("ENQUEUED", "PENDING", "DELAYED")
+"""States of a workflow that is not over."""
+
+
+def queue_of(model: str) -> str:
+    """The queue of a model's tasks: a worker listens to those of the models it has."""
+    return f"film-{model}"
+
+
+def config_of(database: Database, worker_id: str) -> DBOSConfig:
+    """How a worker starts DBOS."""
+    return DBOSConfig(
+        name=NAME,
+        system_database_url=database.url,
+        application_version=SCHEMA,
+        executor_id=worker_id,
+        serializer=DBOSPortableJSONSerializer(),
+        log_level="WARNING",
+        max_executor_threads=16,
+    )
+
+
+class Engine:
+    """The service's side of the queue; needs no launched DBOS."""
+
+    def __init__(self, database: Database) -> None:
+        self._client = DBOSClient(
+            system_database_url=database.url,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name=NAME,
+            lazy=True,
+        )
+        self._schema = None if database.is_sqlite else "dbos"
+        self._flows = self._its_table(
+            "workflow_status", "workflow_uuid", "status", "name", "priority", "executor_id", "owner_xid", "output",
+            "error", "recovery_attempts", "started_at_epoch_ms", "completed_at", "delay_until_epoch_ms",
+        )  # fmt: skip
+
+    @staticmethod
+    def migrate(database: Database) -> None:
+        """Bring DBOS's tables up to date; safe from several processes at once."""
+        DBOS.migrate(database.url)
+
+    def enqueue(self, c: Connection, task_id: int, model: str, turn: int) -> None:
+        """Hand a task over, within the caller's transaction."""
+        options: EnqueueOptions = {
+            "workflow_name": FLOW,
+            "queue_name": queue_of(model),
+            "workflow_id": str(task_id),
+            "app_version": SCHEMA,
+            "priority": turn,
+        }
+        self._client.enqueue_in_transaction(c, options, str(task_id))
+
+    def move(self, c: Connection, task_id: int, turn: int) -> None:
+        """Another place in the queue for a task that waits."""
+        c.execute(update(self._flows).where(self._flows.c.workflow_uuid == str(task_id)).values(priority=turn))
+
+    def pause(self, c: Connection, task_id: int) -> None:
+        """Keep a task from being handed out; one that was is put back."""
+        held = self._flows.c.status.in_(("ENQUEUED", "PENDING"))
+        c.execute(
+            update(self._flows)
+            .where(self._flows.c.workflow_uuid == str(task_id), held)
+            .values(status="DELAYED", delay_until_epoch_ms=NEVER, owner_xid=None, executor_id=None)
+        )
+
+    def go_on(self, c: Connection, task_id: int) -> None:
+        """Let a paused task be handed out again."""
+        c.execute(
+            update(self._flows)
+            .where(self._flows.c.workflow_uuid == str(task_id), self._flows.c.status == "DELAYED")
+            .values(status="ENQUEUED", delay_until_epoch_ms=None)
+        )
+
+    def requeue(self, c: Connection, task_ids: Sequence[int]) -> None:
+        """Hand tasks out again, wherever their workflows stand; whoever runs them now no longer owns them."""
+        ids = [str(task_id) for task_id in task_ids]
+        for name in ("operation_outputs", "workflow_output"):
+            kept = self._its_table(name, "workflow_uuid")
+            c.execute(delete(kept).where(kept.c.workflow_uuid.in_(ids)))
+        c.execute(
+            update(self._flows)
+            .where(self._flows.c.workflow_uuid.in_(ids))
+            .values(
+                status="ENQUEUED",
+                owner_xid=None,
+                executor_id=None,
+                output=None,
+                error=None,
+                recovery_attempts=0,
+                started_at_epoch_ms=None,
+                completed_at=None,
+                delay_until_epoch_ms=None,
+            )
+        )
+
+    def held_by_others(self, c: Connection, workers: Iterable[str]) -> list[int]:
+        """Tasks whose workflow runs on none of `workers`: on one that is dead."""
+        flows = self._flows.c
+        known = or_(flows.executor_id.is_(None), flows.executor_id.not_in(list(workers)))
+        rows = c.execute(select(flows.workflow_uuid).where(flows.status == "PENDING", flows.name == FLOW, known))
+        return [int(row[0]) for row in rows]
+
+    def adrift(self, c: Connection, untouched_since: int) -> list[int]:
+        """Tasks that are under way and whose workflow is over or gone, although nobody has touched them for a while."""
+        flows = self._flows.c
+        lost = or_(flows.status.is_(None), flows.status.not_in(UNDER_WAY))
+        query = (
+            select(tasks.c.id)
+            .select_from(tasks.outerjoin(self._flows, flows.workflow_uuid == cast(tasks.c.id, String)))
+            .where(tasks.c.state.in_(("submitted", "processing")), tasks.c.updated_at < untouched_since, lost)
+        )
+        return [int(row[0]) for row in c.execute(query)]
+
+    def clean(self, c: Connection, ended_before: int, most: int = 1000) -> int:
+        """Forget workflows that ended before a moment, at most so many; says how many went."""
+        flows = self._flows.c
+        query = select(flows.workflow_uuid).where(flows.completed_at < ended_before, flows.name == FLOW).limit(most)
+        ids = [row[0] for row in c.execute(query)]
+        for name in ("operation_outputs", "workflow_output", "workflow_input", "workflow_status"):
+            kept = self._its_table(name, "workflow_uuid")
+            c.execute(delete(kept).where(kept.c.workflow_uuid.in_(ids)))
+        return len(ids)
+
+    def close(self) -> None:
+        self._client.destroy()
+
+    def _its_table(self, name: str, *columns: str) -> TableClause:
+        return table(name, *map(column, columns), schema=self._schema)

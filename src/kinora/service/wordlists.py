@@ -1,0 +1,141 @@
+"""The word lists (`words/*.txt`): how they are written, read, and held against a text.
+
+A line of a list is one of
+
+    # a note
+    [category]                  what follows belongs to it; [allow] lists harmless phrases that have a rule in them
+    @name = one | two | three   a group, to be used in phrases; the same name again adds to it
+    one | two words | begin*    a rule: one of these stands in the text
+    @name + one | two           a rule: one of each side stand near each other in one sentence, in any order
+
+Latin words stand alone (with an s or without), `*` lets a word go on; Chinese ones stand anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from kinora.service.unmasking import CJK, readings
+
+__all__ = ["Rules", "shipped"]
+
+NEAR = 7
+"""Words that may stand between two parts of a rule; two Chinese characters count as one."""
+FAR = 150
+"""Characters between the beginnings of two that are looked at at all."""
+_WORD = re.compile(rf"[a-z0-9]+|[{CJK}]{{1,2}}")
+_HAS_CJK = re.compile(f"[{CJK}]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One line: a category, and one part or two that must stand near each other."""
+
+    category: str
+    parts: tuple[re.Pattern[str], ...]
+
+
+class Rules:
+    """Rules and harmless phrases. `found` says which category a text falls under."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        groups, rules, allowed = _read(lines)
+        self._allowed = _pattern(allowed, {}) if allowed else None
+        self._rules = tuple(
+            Rule(category=category, parts=tuple(_pattern(part, groups) for part in parts)) for category, parts in rules
+        )
+        phrases = {phrase for _, parts in rules for part in parts for phrase in _flat(part, groups)}
+        self._words = {phrase for phrase in phrases if phrase.isascii() and phrase.isalpha() and len(phrase) > 2}
+
+    def found(self, text: str) -> str | None:
+        """The category of the first rule that the text breaks."""
+        for reading in readings(text, masked=self._masked):
+            if self._allowed is not None:
+                reading = self._allowed.sub(" , ", reading)
+            spans: dict[str, list[tuple[int, int]]] = {}
+            for rule in self._rules:
+                if _breaks(rule, reading, spans):
+                    return rule.category
+        return None
+
+    def _masked(self, word: str) -> str:
+        """The list's word that an asterisked one stands for."""
+        shape = re.compile(re.sub(r"\\\*", "[a-z]", re.escape(word)))
+        return next((known for known in self._words if shape.fullmatch(known)), word)
+
+
+@cache
+def shipped() -> Rules:
+    """The lists that come with Kinora, in both languages."""
+    folder = files("kinora.service") / "words"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".txt"))
+    return Rules(line for name in names for line in (folder / name).read_text(encoding="utf-8").splitlines())
+
+
+def _read(lines: Iterable[str]) -> tuple[dict[str, list[str]], list[tuple[str, list[list[str]]]], list[str]]:
+    groups: dict[str, list[str]] = {}
+    rules: list[tuple[str, list[list[str]]]] = []
+    allowed: list[str] = []
+    category = ""
+    for line in (line.split("#")[0].strip() for line in lines):
+        if not line:
+            continue
+        if line.startswith("["):
+            category = line.strip("[]")
+        elif line.startswith("@") and "=" in line:
+            name, _, words = line.partition("=")
+            groups.setdefault(name.strip(), []).extend(_phrases(words))
+        elif category == "allow":
+            allowed.extend(_phrases(line))
+        else:
+            rules.append((category, [_phrases(part) for part in line.split("+")]))
+    return groups, rules, allowed
+
+
+def _phrases(text: str) -> list[str]:
+    return [phrase.strip() for phrase in text.split("|") if phrase.strip()]
+
+
+def _flat(phrases: Iterable[str], groups: Mapping[str, list[str]]) -> Iterator[str]:
+    for phrase in phrases:
+        name = next((word for word in phrase.split() if word.startswith("@")), None)
+        if name is None:
+            yield phrase
+        else:
+            yield from _flat((phrase.replace(name, word) for word in groups[name]), groups)
+
+
+def _pattern(phrases: Iterable[str], groups: Mapping[str, list[str]]) -> re.Pattern[str]:
+    latin, chinese = [], []
+    for phrase in sorted(set(_flat(phrases, groups)), key=len, reverse=True):
+        plain = re.escape(phrase).replace(r"\ ", " ")
+        if _HAS_CJK.search(phrase):
+            chinese.append(plain)
+        elif phrase.endswith("*"):
+            latin.append(plain.removesuffix(r"\*") + "[a-z]*")
+        else:
+            latin.append(plain + "s?")
+    either = [rf"\b(?:{'|'.join(latin)})\b"] if latin else []
+    return re.compile("|".join([*either, *chinese]))
+
+
+def _breaks(rule: Rule, text: str, known: dict[str, list[tuple[int, int]]]) -> bool:
+    for part in rule.parts:
+        if part.pattern not in known:
+            known[part.pattern] = [match.span() for match in part.finditer(text)]
+        if not known[part.pattern]:
+            return False
+    if len(rule.parts) == 1:
+        return True
+    one, other = (known[part.pattern] for part in rule.parts)
+    return any(_near(text, a, b) for a in one for b in other if abs(a[0] - b[0]) <= FAR)
+
+
+def _near(text: str, a: tuple[int, int], b: tuple[int, int]) -> bool:
+    first, second = sorted((a, b))
+    between = text[first[1] : second[0]]
+    return second[0] >= first[1] and " . " not in f" {between} " and len(_WORD.findall(between)) <= NEAR

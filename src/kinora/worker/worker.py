@@ -1,0 +1,110 @@
+"""`kinora worker`: takes tasks from the database, has its model process make them, and is heard of while it lives.
+
+A worker that finds itself declared dead ends at once, without a word: its tasks are others' already.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import signal
+import socket
+import threading
+from concurrent.futures import Future
+
+from kinora.service.engine import config_of
+from kinora.service.observing import log as logger
+from kinora.service.service import Service
+from kinora.service.sweeping import Sweeper
+from kinora.service.webhooks import Sender
+from kinora.service.workers import Workers
+from kinora.worker.carrying import Carrier
+from kinora.worker.flows import leave_queues, listen
+
+__all__ = ["Worker"]
+
+log = logger("kinora.worker")
+
+DECLARED_DEAD = 3
+"""Exit code."""
+
+
+class Worker:
+    """One worker process. `run` returns when it was told to end and its task is done or given back."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        # A new one for each start: what an earlier process of this host had is not ours.
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._workers = Workers(service.database, service.settings)
+        self._leaving, self._ended = threading.Event(), threading.Event()
+        self._carrier = Carrier(service, self.id, self._leaving.is_set)
+        self._asked: queue.SimpleQueue[tuple[int, Future[None]] | None] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT: a task under way may go on for `grace_seconds`, then it goes back."""
+        settings = self._service.settings
+        told = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: told.set())
+        # The row first: nobody may take a worker for dead that has just claimed its first task.
+        self._workers.arrive(self.id, os.getpid(), settings.device, settings.model_names)
+        threads = [
+            threading.Thread(target=work, name=name, daemon=True)
+            for name, work in (
+                ("beat", self._beat),
+                ("sweep", lambda: Sweeper(self._service).run(self._ended)),
+                ("callbacks", lambda: Sender(self._service.database, self._service.sealer, settings).run(self._ended)),
+                ("model", self._carry_all),
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        listen(
+            config_of(self._service.database, self.id),
+            settings.model_names,
+            self._carry,
+            poll_seconds=settings.poll_seconds,
+        )
+        log.info("worker ready", worker=self.id, models=list(settings.model_names))
+        told.wait()
+        self._leave(settings.grace_seconds)
+
+    def _carry(self, task_id: int) -> None:
+        """Hand a task to the model thread and wait for it."""
+        done: Future[None] = Future()
+        self._asked.put((task_id, done))
+        done.result()
+
+    def _carry_all(self) -> None:
+        """One task after the other. In a thread of its own: the model process dies with the thread that starts it."""
+        while (asked := self._asked.get()) is not None:
+            task_id, done = asked
+            try:
+                self._carrier.carry(task_id)
+                done.set_result(None)
+            except Exception as error:
+                log.exception("carry", task=str(task_id))
+                done.set_exception(error)
+        self._carrier.stop()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._service.settings.beat_seconds):
+            if not self._workers.beat(self.id):
+                log.error("declared dead", worker=self.id)
+                self._carrier.close()
+                os._exit(DECLARED_DEAD)
+
+    def _leave(self, grace: float) -> None:
+        log.info("worker leaving", worker=self.id)
+        self._workers.drain(self.id)
+        gave_up = threading.Timer(grace, self._leaving.set)
+        gave_up.daemon = True
+        gave_up.start()
+        leave_queues(grace + 30)
+        gave_up.cancel()
+        self._leaving.set()
+        self._asked.put(None)
+        self._ended.set()
+        self._workers.leave(self.id)
