@@ -32,8 +32,8 @@ from kinora.core.visemes import VisemeTrack
 from kinora.core.wording import plain_prompt
 from kinora.flow.state import LatentState
 from kinora.pipeline import Pipeline
-from kinora.pipeline.filming import Filming
 from kinora.pipeline.given import Given, Span
+from kinora.pipeline.imagining import Imagining
 
 DRAFT = Request(prompt="a red ball rolls to the left", seconds=1.0, quality="draft")
 
@@ -307,13 +307,13 @@ def test_footage_is_laid_whole_into_another_shape(pipeline: Pipeline) -> None:
 
 def test_a_long_film_may_be_anchored_in_its_first_picture(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     starts: list[LatentState] = []
-    original = Filming._imagine
+    original = Imagining.latents
 
-    def keep(self: Filming, start: LatentState, *told: Any, pictures: bool) -> torch.Tensor:
+    def keep(self: Imagining, start: LatentState, *told: Any) -> torch.Tensor:
         starts.append(start)
-        return original(self, start, *told, pictures=pictures)
+        return original(self, start, *told)
 
-    monkeypatch.setattr(Filming, "_imagine", keep)
+    monkeypatch.setattr(Imagining, "latents", keep)
     anchored = Pipeline(replace(pipeline.model, preset=replace(pipeline.model.preset, anchor_gap=4)))
     request = replace(DRAFT, seconds=9.0, script=(Line(at=6.0, prompt="a blue cube falls"),))
     clip = anchored.generate(request)
@@ -373,13 +373,13 @@ def test_growing_backward_adds_about_what_was_asked(pipeline: Pipeline) -> None:
 
 def test_what_begins_to_show_something_else_is_not_held(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     starts: list[LatentState] = []
-    original = Filming._imagine
+    original = Imagining.latents
 
-    def keep(self: Filming, start: LatentState, *told: Any, pictures: bool) -> torch.Tensor:
+    def keep(self: Imagining, start: LatentState, *told: Any) -> torch.Tensor:
         starts.append(start)
-        return original(self, start, *told, pictures=pictures)
+        return original(self, start, *told)
 
-    monkeypatch.setattr(Filming, "_imagine", keep)
+    monkeypatch.setattr(Imagining, "latents", keep)
     held = pipeline.model.preset.hold
     assert held < 1
     request = replace(DRAFT, seconds=11.0, script=(Line(at=6.0, prompt="a blue cube falls"),))

@@ -17,7 +17,7 @@ from kinora.core.errors import Cancelled, PromptError, WeightsError
 from kinora.flow.state import LatentState
 from kinora.pipeline import Pipeline, Progress
 from kinora.pipeline import pipeline as pipeline_module
-from kinora.pipeline.filming import Filming
+from kinora.pipeline.imagining import Imagining
 
 DRAFT = Request(prompt="a red ball rolls to the left", seconds=1.0, quality="draft")
 
@@ -64,14 +64,14 @@ def test_an_empty_negative_is_no_text_at_all(pipeline: Pipeline) -> None:
 def test_frames_are_the_latents_decoded_as_one_clip(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """No seam: whatever the segments, the film is what the codec makes of all latents in one go."""
     made: list[torch.Tensor] = []
-    original = Filming._imagine
+    original = Imagining.latents
 
-    def keep(self: Filming, start: LatentState, *told: Any, pictures: bool) -> torch.Tensor:
-        latent_BCTHW = original(self, start, *told, pictures=pictures)
+    def keep(self: Imagining, start: LatentState, *told: Any) -> torch.Tensor:
+        latent_BCTHW = original(self, start, *told)
         made.append(latent_BCTHW)
         return latent_BCTHW
 
-    monkeypatch.setattr(Filming, "_imagine", keep)
+    monkeypatch.setattr(Imagining, "latents", keep)
     request = replace(DRAFT, seconds=10.0)
     free = Pipeline(replace(pipeline.model, preset=replace(pipeline.model.preset, hold=1.0)))
     clip = free.generate(request)
@@ -86,14 +86,14 @@ def test_frames_are_the_latents_decoded_as_one_clip(pipeline: Pipeline, monkeypa
 
 def test_a_continuation_is_shown_what_exists(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = []
-    original = Filming._imagine
+    original = Imagining.latents
 
-    def keep(self: Filming, start: LatentState, *told: Any, pictures: bool) -> torch.Tensor:
-        latent_BCTHW = original(self, start, *told, pictures=pictures)
+    def keep(self: Imagining, start: LatentState, *told: Any) -> torch.Tensor:
+        latent_BCTHW = original(self, start, *told)
         starts.append((start, latent_BCTHW))
         return latent_BCTHW
 
-    monkeypatch.setattr(Filming, "_imagine", keep)
+    monkeypatch.setattr(Imagining, "latents", keep)
     clip = pipeline.generate(replace(DRAFT, seconds=10.0))
     (_, first), (second, _), _ = starts
     assert (second.clean_BCTHW[:, :, 1:11] == first[:, :, 11:21]).all(), "ten latent frames of history"

@@ -21,8 +21,8 @@ from kinora.core.request import Request
 from kinora.flow.schedule import diffusers_schedule
 from kinora.flow.state import LatentState
 from kinora.pipeline import Pipeline, load_pipeline
-from kinora.pipeline import filming as filming_module
-from kinora.pipeline.filming import Filming
+from kinora.pipeline import imagining as imagining_module
+from kinora.pipeline.imagining import Imagining
 from kinora.presets.preset import Preset
 from kinora.presets.recognise import recognise
 from kinora.presets.wan import OPEN_MODELS
@@ -107,15 +107,15 @@ def theirs(folder: Path, preset: Preset, noise: torch.Tensor, image_BLD: torch.T
 def ours(pipeline: Pipeline, request: Request, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
     """The latents of a film, the noise it began with, and the image tokens it was shown."""
     seen: list[tuple[Any, ...]] = []
-    original = Filming._imagine
+    original = Imagining.latents
 
-    def keep(self: Filming, start: LatentState, prompt: int, conditions: Any, *, pictures: bool) -> torch.Tensor:
-        latent_BCTHW = original(self, start, prompt, conditions, pictures=pictures)
+    def keep(self: Imagining, start: LatentState, conditions: Any, walk: Any) -> torch.Tensor:
+        latent_BCTHW = original(self, start, conditions, walk)
         seen.append((latent_BCTHW.clone(), start.noise_BCTHW.clone(), conditions.image_BLD))
         return latent_BCTHW
 
-    monkeypatch.setattr(Filming, "_imagine", keep)
-    monkeypatch.setattr(filming_module, "wan_schedule", diffusers_schedule)
+    monkeypatch.setattr(Imagining, "latents", keep)
+    monkeypatch.setattr(imagining_module, "wan_schedule", diffusers_schedule)
     pipeline.generate(request)
     return seen[0]
 

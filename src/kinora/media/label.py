@@ -27,9 +27,13 @@ LEAST_SHARE = 0.05
 """What GB 45438-2025 asks for: at least 2 s, and 5 % of the short side."""
 MOST_SHARE = 0.25
 READABLE = 12
-"""Pixels of height that strokes of Chinese characters need; small pictures get so much where it fits."""
+"""Pixels of height that strokes of Chinese characters need; small pictures get so much where it fits and where it is
+no more than a sixth of them.
+"""
 PLATE = 0.72
 """How dark the plate is: on white it leaves 28 %, 9.6 to 1 against white text."""
+SOLID = 208
+"""Of 255, from where on a row of pixels counts as covered."""
 WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 TOKEN = re.compile(f"[{WIDE}]|[^\\s{WIDE}]+")
 """What no line break parts: a Chinese character, or a word."""
@@ -132,7 +136,7 @@ def tile_for(text: str, share: float, height: int, width: int) -> Tile:
     short = min(height, width)
     margin = max(2, round(short * 0.02))
     least = math.ceil(round(share * short, 6))
-    for letter in range(max(least, READABLE), least - 1, -1):
+    for letter in range(max(least, min(READABLE, short // 6)), least - 1, -1):
         padding = max(2, round(letter * 0.4))
         around = 2 * (margin + padding)
         lines = fit(text, letter, height - around, width - around)
@@ -194,10 +198,10 @@ def font_of(text: str, letter: int) -> ImageFont.FreeTypeFont:
 
 
 def ink_height(font: ImageFont.FreeTypeFont) -> int:
-    """Rows of a drawn H that are more than half covered."""
+    """Rows of a drawn H that are nearly covered: half covered ones do not survive a film's compression."""
     image = Image.new("L", (4 * round(font.size), 4 * round(font.size)))
     ImageDraw.Draw(image).text((font.size, 3 * font.size), "H", fill=255, font=font, anchor="ls")
-    return int((np.asarray(image).max(axis=1) >= 128).sum())
+    return int((np.asarray(image).max(axis=1) >= SOLID).sum())
 
 
 def tile_of(lines: Lines, margin: int, padding: int) -> Tile:

@@ -7,8 +7,8 @@ L text positions, D text width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,60 +21,24 @@ from kinora.control.history import know_history
 from kinora.control.keyframes import know_pictures
 from kinora.control.references import stand_beside
 from kinora.control.region import keep_outside
-from kinora.core.errors import WeightsError
 from kinora.core.plan import Plan, Segment
-from kinora.flow.schedule import schedule, wan_schedule
-from kinora.flow.solvers import Standing, Velocity, sample
 from kinora.flow.state import LatentState, initial_state
-from kinora.pipeline.asking import Asked, Guided
 from kinora.pipeline.drawing import Drawing, OnFrames
 from kinora.pipeline.given import Given, Span
+from kinora.pipeline.imagining import NOBODY, Imagining, Listeners, Prompts, Walk
 from kinora.pipeline.memory import Chunk, Memory
 from kinora.pipeline.model import Model
-from kinora.pipeline.previews import Guess, Previews
 from kinora.pipeline.progress import Teller
 from kinora.pipeline.resident import Resident
-from kinora.pipeline.saving import Saves, Saving
 from kinora.pipeline.told import Told
 from kinora.transformer.conditions import Conditions
 
-__all__ = ["Filming", "Prompts"]
+__all__ = ["Filming"]
 
 SEED_STRIDE = 0x9E3779B1
 """Odd, so that no two segments or pictures near each other share a seed (2**32 over the golden ratio)."""
 
 Frames = npt.NDArray[np.uint8]
-Prompts = list[tuple[Tensor, Tensor]]
-"""For each prompt of a request: its text (B, L, D) and what guidance pushes away from."""
-
-
-def _nobody(_sentence: str) -> None:
-    """Hears notes where nobody else does."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listeners:
-    """Who hears and sees of a film under way, and keeps what it can go on from."""
-
-    note: Callable[[str], None] = _nobody
-    frames: OnFrames | None = None
-    """Sees what nothing changes any more before its chunk is whole."""
-    saves: Saves | None = None
-    previews: Previews | None = None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Walk:
-    """One way from noise to latents among those of a film."""
-
-    name: str
-    """Tells it from the film's other walks."""
-    prompt: int
-    place: int = 0
-    """Latent frame of the window that stands for it when somebody looks."""
-    picture: bool = False
-    carried: Mapping[str, Tensor] = MappingProxyType({})
-    """What a save must keep beside it: see `kinora.pipeline.saving.Found`."""
 
 
 class Filming:
@@ -90,12 +54,10 @@ class Filming:
         listeners: Listeners = NOBODY,
     ) -> None:
         self._model = model
-        self._listeners = listeners
-        self._saving = Saving(listeners.saves, model, plan)
-        self._resident = resident
+        self._on_frames = listeners.frames
         self._plan = plan
         self._prompts = prompts
-        self._teller = teller
+        self._imagining = Imagining(model, resident, plan, prompts, teller, listeners)
         self._time = model.codec.config.compression.time
         self._given = Given(plan, self._time, hold=model.preset.hold)
         self._drawing = Drawing(resident, self._given, teller, device=model.device, time=self._time)
@@ -135,8 +97,8 @@ class Filming:
     def _make(self, index: int, segment: Segment, memory: Memory) -> tuple[Frames, Memory]:
         """One segment's frames, and the memory after it."""
         span = Span.of(segment, self._plan, self._time)
-        walk = self._walk(index, segment)
-        state, base_HW3 = self._known(segment, span, memory, walk)
+        picture_BCTHW = self._picture(index) if segment.alone and self._plan.picture_first else None
+        state, base_HW3 = self._known(index, segment, span, memory, picture_BCTHW)
         guide = self._given.guide(span, base_HW3, changes=self._given.changes(index))
         own = segment.anchors + segment.frames
         if guide is not None:
@@ -148,12 +110,18 @@ class Filming:
         )
         if self._channels:
             conditions = self._told.with_pictures(conditions, self._pictures_beside(segment, memory), own)
-        latent_BCTHW = self._imagine(state, conditions, walk)[:, :, :own]
+        walk = Walk(
+            name=_name(index),
+            prompt=segment.prompt,
+            place=segment.new // 2 if self._plan.backward else own - segment.new + segment.new // 2,
+            carried={} if picture_BCTHW is None else {"picture": picture_BCTHW},
+        )
+        latent_BCTHW = self._imagining.latents(state, conditions, walk)[:, :, :own]
         if self._plan.backward:
             return self._grown_backward(latent_BCTHW[:, :, : segment.new], memory)
         new_BCTHW = latent_BCTHW[:, :, -segment.new :]
         finished = guide is None and not self._given.reworks
-        made_FHW3, codec = self._drawn_on(latent_BCTHW, segment, memory.codec, self._listeners.frames if finished else None)
+        made_FHW3, codec = self._drawn_on(latent_BCTHW, segment, memory.codec, self._on_frames if finished else None)
         if guide is not None:
             made_FHW3 = self._drawing.detailed(made_FHW3, guide, guide_BCTHW)
         if self._given.reworks:
@@ -203,8 +171,8 @@ class Filming:
         latents = {at: self._held(rgb_HW3, first=at == 0) for at, rgb_HW3 in self._pictures(segment).items()}
         if segment.alone:
             base_HW3 = self._given.pictures.get(0)
-            if self._plan.picture_first:
-                latents[0] = self._picture(index)
+            if picture_BCTHW is not None:
+                latents[0] = picture_BCTHW
                 base_HW3 = self._drawing.draw(latents[0], tell=False)[0][0]
         return know_pictures(state, latents), base_HW3
 
@@ -274,10 +242,14 @@ class Filming:
     # The model at work
 
     def _picture(self, index: int) -> Tensor:
-        """The film's first picture, imagined before the rest of it."""
+        """The film's first picture, imagined before the rest of it; an interrupted rest has it in its save."""
+        carried = self._imagining.carried(_name(index))
+        if carried:
+            return carried["picture"]
         state = self._with_references(self._noise(index, 1))
         conditions = Conditions(text_BLD=self._prompts[0][0])
-        return self._imagine(state, 0, conditions, pictures=True)[:, :, :1]
+        walk = Walk(name=f"{_name(index)} picture", prompt=0, picture=True)
+        return self._imagining.latents(state, conditions, walk)[:, :, :1]
 
     def _drawn_on(
         self, latent_BCTHW: Tensor, segment: Segment, state: CodecState, show: OnFrames | None
@@ -290,32 +262,7 @@ class Filming:
             return self._drawing.draw(latent_BCTHW[:, :, -segment.new :], state, show=show)
         return self._drawing.draw(latent_BCTHW, show=show, skip=1)[0], START
 
-    def _imagine(self, start: LatentState, prompt: int, conditions: Conditions, *, pictures: bool) -> Tensor:
-        """Denoise a window under a prompt, guided away from its other side."""
-        sampling = self._model.preset.sampling_for(self._plan.request.quality)
-        shift = sampling.image_shift if pictures or self._plan.latent.frames == 1 else sampling.shift
-        count = 1 if self._plan.guidance == 1.0 else 2
-        sides = tuple(replace(conditions, text_BLD=text_BLD) for text_BLD in self._prompts[prompt][:count])
-        _, _, frames, height, width = start.noise_BCTHW.shape
-        tokens = frames * height * width // self._model.transformer.config.patch**2
-        sigmas = (wan_schedule if sampling.solver == "unipc" else schedule)(self._plan.steps, shift)
-        with Asked(self._model, self._resident, sides, tokens) as asked:
-            velocity = Guided(
-                asked, sampling, sigmas, whole=self._model.preset.whole_times, reuse=self._plan.request.reuse
-            )
-            latent_BCTHW = sample(
-                velocity,
-                start,
-                sigmas,
-                sampling.solver,
-                on_step=lambda _done, _total: self._teller.advance("imagine"),
-            )
-        for report in velocity.reports:
-            self._note(report)
-        if not torch.isfinite(latent_BCTHW).all():
-            loras = [file.name for file in self._model.manifest.files if file.part.startswith("lora")]
-            unfit = f"its LoRA ({', '.join(loras)}) or its weights are" if loras else "its weights are"
-            raise WeightsError(
-                f"{self._model.manifest.name} gave values that are no numbers; {unfit} unfit. Fetch or train it again."
-            )
-        return latent_BCTHW
+
+def _name(index: int) -> str:
+    """What the walk of a segment is called."""
+    return f"segment {index}"

@@ -21,19 +21,24 @@ from kinora.media.recipe import Recipe
 from kinora.pipeline.card import card_of
 from kinora.pipeline.drawing import OnFrames
 from kinora.pipeline.falling import chunks_with_fallback, with_fallback
-from kinora.pipeline.filming import Filming, Prompts
+from kinora.pipeline.filming import Filming
+from kinora.pipeline.imagining import Listeners, Prompts
 from kinora.pipeline.memory import Chunk, Memory
 from kinora.pipeline.model import Model, load_model, weights_hash
 from kinora.pipeline.planning import plan_film, plan_image
+from kinora.pipeline.previews import Previews
 from kinora.pipeline.progress import OnProgress, Stage, Teller
 from kinora.pipeline.residency import Rung, held_bytes, ladder
 from kinora.pipeline.resident import Resident
+from kinora.pipeline.saving import Saves
 from kinora.presets import find_model
 
-__all__ = ["OnNote", "Pipeline", "load_pipeline"]
+__all__ = ["OnNote", "OnPicture", "Pipeline", "load_pipeline"]
 
 OnNote = Callable[[str], None]
 """Hears sentences about how the work goes, such as a change of plan."""
+OnPicture = Callable[[int, npt.NDArray[np.uint8]], None]
+"""Sees a finished picture (H, W, 3), and which one it is, from 0."""
 
 
 def load_pipeline(model: str = "tiny", *, device: str | None = None) -> Pipeline:
@@ -103,6 +108,9 @@ class Pipeline:
         on_progress: OnProgress | None = None,
         on_note: OnNote | None = None,
         on_frames: OnFrames | None = None,
+        saves: Saves | None = None,
+        previews: Previews | None = None,
+        skip_rungs: int = 0,
     ) -> Iterator[Chunk]:
         """The same film a chunk at a time, in memory that does not grow with its length.
 
@@ -110,24 +118,39 @@ class Pipeline:
         frames. A film that grows backward comes last chunk first. Where memory gives out, the model is placed more
         sparingly and the film goes on behind its last chunk; `on_note` hears a sentence of it. `on_frames` sees frames
         before their chunk is whole, where nothing changes them any more; where a chunk is drawn again they come again.
+        `saves` keeps the film every few steps between two chunks, `previews` shows how it looks by then. With
+        `skip_rungs` it begins so much further down, at the last rung at most: an earlier attempt died of memory.
         """
         for prompt in _prompts(request):
             self.check(prompt)
         plan, note = self.plan(request), on_note or _nobody
+        listeners = Listeners(note=note, frames=on_frames, saves=saves, previews=previews)
 
         def run(rung: Rung, memory: bytes | None) -> Iterator[Chunk]:
             done = None if memory is None else Memory.from_bytes(memory, self.model.device)
             teller = _teller(plan, 1, on_progress, done=0 if done is None else done.done)
             resident = self._placed(rung)
             prompts = self._read(request, resident, teller)
-            return Filming(self.model, resident, plan, prompts, teller, note, on_frames).chunks(done)
+            return Filming(self.model, resident, plan, prompts, teller, listeners).chunks(done)
 
-        return chunks_with_fallback(self.rungs(plan), run, note, memory)
+        return chunks_with_fallback(_lower(self.rungs(plan), skip_rungs), run, note, memory)
 
     def image(
-        self, request: Request | str, *, n: int = 1, on_progress: OnProgress | None = None
+        self,
+        request: Request | str,
+        *,
+        n: int = 1,
+        on_progress: OnProgress | None = None,
+        on_note: OnNote | None = None,
+        on_picture: OnPicture | None = None,
+        saves: Saves | None = None,
+        previews: Previews | None = None,
+        skip_rungs: int = 0,
     ) -> list[npt.NDArray[np.uint8]]:
-        """`n` pictures (H, W, 3), the request's seed counting up; each is the same as when made alone."""
+        """`n` pictures (H, W, 3), the request's seed counting up; each is the same as when made alone.
+
+        `on_picture` sees each as soon as it is there, again where memory gave out; the rest is as for `stream`.
+        """
         request = Request(prompt=request) if isinstance(request, str) else request
         for prompt in _prompts(request):
             self.check(prompt)
@@ -136,13 +159,21 @@ class Pipeline:
             for index in range(n)
         ]
 
+        note = on_note or _nobody
+        listeners = Listeners(note=note, saves=saves, previews=previews)
+
         def run(rung: Rung) -> list[npt.NDArray[np.uint8]]:
             teller, resident = _teller(plans[0], n, on_progress), self._placed(rung)
             prompts = self._read(request, resident, teller)
-            films = (Filming(self.model, resident, plan, prompts, teller) for plan in plans)
-            return [next(film.chunks()).frames_FHWC[0] for film in films]
+            pictures = []
+            for index, plan in enumerate(plans):
+                film = Filming(self.model, resident, plan, prompts, teller, listeners)
+                pictures.append(next(film.chunks()).frames_FHWC[0])
+                if on_picture is not None:
+                    on_picture(index, pictures[-1])
+            return pictures
 
-        return with_fallback(self.rungs(plans[0]), run, _nobody)
+        return with_fallback(_lower(self.rungs(plans[0]), skip_rungs), run, note)
 
     def close(self) -> None:
         """Let go of what is kept ready between films."""
@@ -183,6 +214,11 @@ class Pipeline:
 
 def _nobody(_sentence: str) -> None:
     """Hears notes where nobody else does."""
+
+
+def _lower(rungs: tuple[Rung, ...], skip: int) -> tuple[Rung, ...]:
+    """The rungs without the first `skip`; the last one always stays."""
+    return rungs[min(skip, len(rungs) - 1) :]
 
 
 def _prompts(request: Request) -> list[str]:

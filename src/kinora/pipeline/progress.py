@@ -46,6 +46,8 @@ class Teller:
     listener: OnProgress | None
     clock: Callable[[], float] = time.monotonic
     done: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Pieces that an earlier attempt has done: they took no time now, and tell nothing of how long others take."""
     spent: dict[str, float] = field(default_factory=dict)
     last: float = 0.0
 
@@ -62,10 +64,16 @@ class Teller:
         self.last = now
         self.tell(stage)
 
+    def skip(self, stage: str, pieces: int) -> None:
+        """So many of `stage` were done before."""
+        self.skipped[stage] = self.skipped.get(stage, 0) + pieces
+        self.tell(stage)
+
     def tell(self, stage: str) -> None:
         if self.listener is None:
             return
-        done, total = sum(self.done.values()), sum(stage.pieces for stage in self.stages)
+        done = sum(self.done.values()) + sum(self.skipped.values())
+        total = sum(stage.pieces for stage in self.stages)
         self.listener(Progress(stage=stage, done=done, total=total, seconds_left=self.seconds_left()))
 
     def seconds_left(self) -> float | None:
@@ -80,5 +88,5 @@ class Teller:
         for stage in self.stages:
             done = self.done.get(stage.name, 0)
             pace = self.spent[stage.name] / done if done else stage.expected * slowness
-            left += (stage.pieces - done) * pace
+            left += (stage.pieces - done - self.skipped.get(stage.name, 0)) * pace
         return left

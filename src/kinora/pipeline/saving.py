@@ -71,9 +71,7 @@ class Saving:
         if bytes(tensors["of"].tolist()).decode() != self._of(walk):
             return None
         placed = {name: tensor.to(self._device) for name, tensor in tensors.items() if name != "of"}
-        standing = Standing(
-            steps=int(tensors["steps"]), x_BCTHW=placed["x"], history=_under("solver.", placed)
-        )
+        standing = Standing(steps=int(tensors["steps"]), x_BCTHW=placed["x"], history=_under("solver.", placed))
         return Found(standing=standing, reuse=_under("reuse.", placed), carried=_under("carried.", placed))
 
     def stands(

@@ -56,7 +56,6 @@ _PRIVATE_ENDINGS = (
 _URL = re.compile(r"(?P<scheme>[A-Za-z]+)://(?P<authority>[^/?#]*)(?P<target>[^#]*)(?:#.*)?", re.DOTALL)
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::(?P<port>[0-9]{1,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _V4 = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 _UNWANTED = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
 
@@ -161,8 +160,9 @@ def _host(text: str, *, loopback: bool, field: str) -> tuple[str, Address | None
     host = ".".join(labels)
     if not all(labels) or len(host) > 253:
         raise Invalid(f"{_short(text)} is not a host's name: letters, digits, single dots.", field=field)
-    if _NUMBER.fullmatch(labels[-1]):
-        # Systems read 127.1, 0177.0.0.1, 2130706433 and 0x7f000001 as addresses, each in its own way: only one form.
+    if not labels[-1][0].isalpha():
+        # Systems read 127.1, 0177.0.0.1, 2130706433 and 0x7f000001 as addresses, each in its own way: only one form. No
+        # top-level domain begins with a digit.
         if not _V4.fullmatch(host):
             raise Invalid(f"{host} is not an IPv4 address of four decimal numbers.", field=field)
         try:

@@ -17,6 +17,7 @@ from kinora.service.store.tables import tasks
 __all__ = ["Day", "Month", "by_day", "by_month"]
 
 DAY_MS = 86_400_000
+COUNTS = ("accounts", "tasks", "succeeded", "failed", "cancelled", "units")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,9 @@ def by_day(database: Database, first: date, last: date) -> list[Day]:
             number.label("number"),
             sa.func.count(sa.distinct(tasks.c.account_id)).label("accounts"),
             sa.func.count().label("tasks"),
-            *(_in_state(state).label(state) for state in ("succeed", "failed", "cancelled")),
+            _in_state("succeed").label("succeeded"),
+            _in_state("failed").label("failed"),
+            _in_state("cancelled").label("cancelled"),
             sa.func.coalesce(sa.func.sum(tasks.c.charged), 0).label("units"),
         )
         .where(*_between(first, last + timedelta(days=1)))
@@ -65,14 +68,7 @@ def by_day(database: Database, first: date, last: date) -> list[Day]:
     for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)
         row = found.get(_start(day) // DAY_MS)
-        days.append(
-            Day(day=day, accounts=0, tasks=0, succeeded=0, failed=0, cancelled=0, units=0)
-            if row is None
-            else Day(
-                day=day, accounts=row.accounts, tasks=row.tasks, succeeded=int(row.succeed), failed=int(row.failed),
-                cancelled=int(row.cancelled), units=int(row.units),
-            )  # fmt: skip
-        )
+        days.append(Day(day=day, **{name: 0 if row is None else int(getattr(row, name)) for name in COUNTS}))
     return days
 
 

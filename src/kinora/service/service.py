@@ -19,7 +19,7 @@ from kinora.service.engine import Engine
 from kinora.service.feedback import Feedback
 from kinora.service.ledger import Ledger
 from kinora.service.moderation import Moderation
-from kinora.service.objects import Objects, open_objects
+from kinora.service.objects import Objects
 from kinora.service.sealing import Sealer
 from kinora.service.settings import Settings
 from kinora.service.store import Database, open_database
@@ -84,7 +84,7 @@ def open_service(settings: Settings) -> Service:
     Engine.migrate(database)
     sealer, outward = Sealer(settings), _Outward()
     ledger, engine = Ledger(database), Engine(database)
-    objects = open_objects(settings)
+    objects = Objects(settings)
     assets = Assets(database, objects, sealer, settings)
     catalogue = Catalogue(settings.model_names)
     moderation, consents = Moderation.of(settings), Consents(database)

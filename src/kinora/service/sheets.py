@@ -1,6 +1,6 @@
 """Sprite sheets: a film at a glance, made when somebody first asks and kept as an asset.
 
-What is decoded is our own H.264, one frame at a time, on one thread; one sheet is made at a time by a process, so that a
+What is decoded is our own H.264, one frame at a time, on one thread; a process makes one sheet at a time, so that a
 crowd of requests cannot take the machine from everything else.
 """
 
@@ -9,12 +9,16 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from PIL import Image
 from sqlalchemy import select
 
@@ -30,7 +34,7 @@ from kinora.service.tasks import Output
 if TYPE_CHECKING:
     from kinora.service.service import Service
 
-__all__ = ["CELL", "COLUMNS", "MOST_CELLS", "draw_sheet", "spritesheet"]
+__all__ = ["CELL", "COLUMNS", "MOST_CELLS", "draw_sheet", "frame_of", "spritesheet"]
 
 COLUMNS = 5
 MOST_CELLS = 25
@@ -69,34 +73,45 @@ def draw_sheet(film: Path, frames: int) -> Pixels:
     count = min(frames, MOST_CELLS)
     wanted = np.linspace(0, frames - 1, count).round().astype(int)
     try:
-        cells = list(_cells(film, [int(index) for index in wanted]))
+        cells = list(_frames(film, [int(index) for index in wanted], CELL))
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"The film cannot be read ({plain(error)}).") from error
     return contact_sheet(cells, columns=min(COLUMNS, count), gap=0)
 
 
-def _cells(film: Path, wanted: Sequence[int]) -> Iterator[Pixels]:
-    """The frames of these indices, in order, scaled down."""
+def frame_of(film: Path, index: int) -> Pixels:
+    """One frame of a film, (H, W, 3); raises `MediaError`."""
+    try:
+        return next(_frames(film, [index], None))
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"The film cannot be read ({plain(error)}).") from error
+
+
+def _frames(film: Path, wanted: Sequence[int], longest: int | None) -> Iterator[Pixels]:
+    """The frames of these indices, in order, scaled down to a longer side of `longest`."""
     with av.open(str(film)) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1
-        rate, base = stream.average_rate, stream.time_base
-        if rate is None or base is None:
-            raise MediaError("The film does not say how fast it plays.")
-        share = CELL / max(stream.width, stream.height)
+        share = 1.0 if longest is None else longest / max(stream.width, stream.height)
         width, height = (max(1, round(side * share)) for side in (stream.width, stream.height))
         for index in wanted:
-            moment = index / rate
-            # Back to the key frame before it, then on: never more than the frames between two of those are decoded.
-            container.seek(round(moment / base), stream=stream)
-            frame = next(
-                (one for one in container.decode(stream) if one.pts is not None and one.pts * base >= moment - 1 / (2 * rate)),
-                None,
-            )  # fmt: skip
-            if frame is None:
-                raise MediaError(f"The film has no frame {index}.")
+            frame = _frame_at(container, stream, index)
             small = frame.reformat(width=width, height=height, format="rgb24", src_colorspace="ITU709")
-            yield small.to_ndarray()
+            yield small.to_ndarray().astype(np.uint8, copy=False)
+
+
+def _frame_at(container: InputContainer, stream: VideoStream, index: int) -> VideoFrame:
+    """The frame of an index: back to the key frame before it, then on. So no more than lies between two of those is
+    decoded for any.
+    """
+    rate, base = stream.average_rate, stream.time_base
+    if not rate or not base:
+        raise MediaError("The film does not say how fast it plays.")
+    container.seek(round(index / rate / base), stream=stream)
+    for frame in container.decode(stream):
+        if frame.pts is not None and frame.pts * base >= (index - Fraction(1, 2)) / rate:
+            return frame
+    raise MediaError(f"The film has no frame {index}.")
 
 
 def _known(service: Service, account_id: int, name: str) -> Asset | None:

@@ -37,8 +37,10 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
-def readings(text: str, *, masked: Callable[[str], str]) -> list[str]:
-    """What a text may be read as, without repeats. `masked` gives the word behind one with asterisks, or itself."""
+def readings(text: str, *, masked: Callable[[str], str], spelt: Callable[[str], str]) -> list[str]:
+    """What a text may be read as, without repeats. `masked` gives the word behind one with asterisks, or itself;
+    `spelt` the words in letters that ran together, or those letters.
+    """
     text = text[:LONGEST]
     found: dict[str, None] = {}
     for form in (text, *_hidden(text)):
@@ -53,8 +55,8 @@ def readings(text: str, *, masked: Callable[[str], str]) -> list[str]:
             spaced = _spaced(undone)
             for reading in (spaced, re.sub(r"([a-z])\1{2,}", r"\1", spaced), re.sub(r"([a-z])\1{2,}", r"\1\1", spaced)):
                 found[reading] = None
-                # Letter by letter: where words end is lost, so the run stands as one word.
-                found.update(dict.fromkeys(run[0].replace(" ", "") for run in _SPELT.finditer(reading)))
+                # Letter by letter, where words end is lost.
+                found[_SPELT.sub(lambda run: spelt(run[0].replace(" ", "")), reading)] = None
     return list(found)
 
 

@@ -28,6 +28,7 @@ NEAR = 7
 FAR = 150
 """Characters between the beginnings of two that are looked at at all."""
 _WORD = re.compile(rf"[a-z0-9]+|[{CJK}]{{1,2}}")
+_LATIN = re.compile(r"[a-z]{3,}\*?")
 _HAS_CJK = re.compile(f"[{CJK}]")
 
 
@@ -48,12 +49,13 @@ class Rules:
         self._rules = tuple(
             Rule(category=category, parts=tuple(_pattern(part, groups) for part in parts)) for category, parts in rules
         )
-        phrases = {phrase for _, parts in rules for part in parts for phrase in _flat(part, groups)}
-        self._words = {phrase for phrase in phrases if phrase.isascii() and phrase.isalpha() and len(phrase) > 2}
+        single = {word for _, parts in rules for part in parts for word in _flat(part, groups) if " " not in word}
+        # Each word, and whether it may go on.
+        self._words = {word.removesuffix("*"): word.endswith("*") for word in sorted(single) if _LATIN.fullmatch(word)}
 
     def found(self, text: str) -> str | None:
         """The category of the first rule that the text breaks."""
-        for reading in readings(text, masked=self._masked):
+        for reading in readings(text, masked=self._masked, spelt=self._spelt):
             if self._allowed is not None:
                 reading = self._allowed.sub(" , ", reading)
             spans: dict[str, list[tuple[int, int]]] = {}
@@ -64,8 +66,15 @@ class Rules:
 
     def _masked(self, word: str) -> str:
         """The list's word that an asterisked one stands for."""
-        shape = re.compile(re.sub(r"\\\*", "[a-z]", re.escape(word)))
-        return next((known for known in self._words if shape.fullmatch(known)), word)
+        for known, goes_on in self._words.items():
+            shape = re.escape(word[: len(known)] if goes_on else word).replace(r"\*", "[a-z]")
+            if re.fullmatch(shape, known):
+                return known + word[len(known) :]
+        return word
+
+    def _spelt(self, letters: str) -> str:
+        """The list's words in letters that ran together."""
+        return " ".join(word for word in self._words if len(word) > 3 and word in letters) or letters
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from kinora.media.provenance import Signer, aigc_field, finish_file
+from kinora.media.provenance import Aigc, Signer, finish_file
 from kinora.service.errors import Refused
 from kinora.service.service import Service
 from kinora.service.tasks import NewOutput, Outcome, Task
@@ -20,9 +20,10 @@ class Publisher:
     def __init__(self, service: Service) -> None:
         self._service = service
         settings = service.settings
-        self._signer = Signer(
-            settings.data / "authority", certificate=settings.certificate, key=settings.certificate_key
-        )
+        self._signer = Signer.open(
+            settings.data / "authority", name=settings.producer, certificate=settings.certificate,
+            key=settings.certificate_key,
+        )  # fmt: skip
 
     def published(self, task: Task, made: Made, work: Path) -> Outcome:
         """The task's outcome, its files stored. A file that breaks the rules of content fails the task."""
@@ -40,9 +41,7 @@ class Publisher:
         output = NewOutput(
             kind=file.kind, digest=digest, media_type=file.media_type, bytes=size, width=file.width, height=file.height,
             frames=file.frames, seconds=file.seconds,
-            thumbnail=self._service.assets.store(
-                task.account_id, work / file.thumbnail, "image/jpeg", kind="image", origin="output"
-            ).digest,
+            thumbnail=self._service.assets.store(task.account_id, work / file.thumbnail, "image/jpeg").digest,
         )  # fmt: skip
         if file.marked is None:
             return output
@@ -52,13 +51,11 @@ class Publisher:
         """Mark, sign and store a file; its digest and size."""
         producer = self._service.settings.producer
         published = path.with_name(f"published-{path.name}")
-        finish_file(
-            path, published, aigc=aigc_field(producer=producer, produce_id=produce_id), signer=self._signer,
-            title=f"Kinora task {task.id}", produce_id=produce_id, producer=producer,
-        )  # fmt: skip
+        aigc = Aigc(producer=producer, produce_id=produce_id)
+        finish_file(path, published, title=f"Kinora task {task.id}", aigc=aigc, signer=self._signer)
         frame_rate = file.frames / file.seconds if file.kind == "video" and file.seconds else 0.0
         asset = self._service.assets.store(
-            task.account_id, published, file.media_type, kind=file.kind, origin="output", width=file.width,
+            task.account_id, published, file.media_type, name=f"{produce_id}{path.suffix}", width=file.width,
             height=file.height, frames=file.frames, frame_rate=frame_rate,
         )  # fmt: skip
         return asset.digest, asset.bytes

@@ -7,18 +7,14 @@ may change things only with the header `x-kinora: 1`, which no other site's form
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
+from kinora.service.accounts import Caller
 from kinora.service.api.limiting import Limiter, address_of
 from kinora.service.errors import Forbidden, TooManyRequests, Unauthenticated
-
-if TYPE_CHECKING:
-    from kinora.service.accounts import Caller
-    from kinora.service.service import Service
-else:
-    Caller = Service = Any  # annotations are read at run time, where these would pull in the whole service
+from kinora.service.service import Service
 
 __all__ = ["COOKIE", "CSRF_HEADER", "Admin", "Serving", "Signed", "admin_of", "caller_of", "service_of", "token_of"]
 

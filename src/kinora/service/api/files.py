@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from kinora.service.assets import Asset, headers_for
 from kinora.service.errors import Forbidden, Missing
-from kinora.service.objects import Objects, is_digest
+from kinora.service.objects import Objects, digest_path, is_digest
 
 if TYPE_CHECKING:
     from kinora.service.service import Service
 
-__all__ = ["File", "Span", "deliver", "register", "span_of"]
+__all__ = ["File", "Span", "deliver", "file_of", "register", "span_of"]
 
 RANGE = re.compile(r"(\d{0,18})-(\d{0,18})")
 
@@ -71,9 +72,17 @@ def register(app: FastAPI, service: Service) -> None:
         if any(not (number.isascii() and number.isdigit() and len(number) <= 19) for number in numbers):
             raise Forbidden("This link is not whole; ask for the task or asset again to get a new one.")
         asset = service.assets.check_link(digest, name, int(account), int(until), sign)
-        return deliver(request, service.objects, file_of(service, asset, name))
+        return deliver(request, service.objects, file_of(asset, name))
 
     app.include_router(router)
+
+
+def file_of(asset: Asset, name: str = "") -> File:
+    """An asset, called `name` where it is saved."""
+    headers = headers_for(asset, name)
+    if asset.ours:  # the type of what we made is no stranger's word
+        headers["Content-Type"] = asset.media_type
+    return File(path=digest_path(asset.digest), bytes=asset.bytes, digest=asset.digest, headers=headers)
 
 
 def deliver(request: Request, objects: Objects, file: File) -> Response:
@@ -91,7 +100,9 @@ def deliver(request: Request, objects: Objects, file: File) -> Response:
     if request.method == "GET" and asked and request.headers.get("if-range", file.tag).strip() == file.tag:
         part = span_of(asked, file.bytes)
         if part is not None and not part.length:
-            return Response(status_code=416, headers={"Content-Range": f"bytes */{file.bytes}", "Accept-Ranges": "bytes"})
+            return Response(
+                status_code=416, headers={"Content-Range": f"bytes */{file.bytes}", "Accept-Ranges": "bytes"}
+            )
         if part is not None:
             span, status = part, 206
             headers["Content-Range"] = f"bytes {span.first}-{span.first + span.length - 1}/{file.bytes}"
@@ -104,8 +115,8 @@ def deliver(request: Request, objects: Objects, file: File) -> Response:
 
 
 def span_of(said: str, size: int) -> Span | None:
-    """The bytes that a Range header asks for of `size`, of length 0 where none of them exist; None to ignore it: another
-    unit, a form that is not understood, several ranges at once.
+    """The bytes that a Range header asks for of `size`, of length 0 where none of them exist; None to ignore it
+    (another unit, a form that is not understood, several ranges at once).
     """
     unit, _, ranges = said.partition("=")
     found = RANGE.fullmatch(ranges.strip())

@@ -6,12 +6,12 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from kinora.service.api.auth import Serving, admin
-from kinora.service.api.native.route import NativeRoute
+from kinora.service.api.native.route import native_router
 from kinora.service.observing import CONTENT_TYPE, Metrics, log
 from kinora.service.store import now_ms, tables
 
@@ -25,7 +25,7 @@ PROBE = "health/probe"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
-router = APIRouter(route_class=NativeRoute, tags=["health"])
+router = native_router("health", prefix="")
 
 
 def register(app: FastAPI, service: Service) -> None:
@@ -62,14 +62,13 @@ def readiness(service: Serving) -> Response:
         try:
             check(service)
         except Exception as error:  # noqa: BLE001 - whatever it is, the part is not well; the log has the rest
-            log("kinora.health").warning("not ready", part=part, exc_info=error)
-            reasons[part] = str(error) if isinstance(error, _NotReady) else f"The {part} cannot be reached."
+            known = isinstance(error, _NotReady)
+            log("kinora.health").warning("not ready", part=part, exc_info=None if known else error)
+            reasons[part] = str(error) if known else f"The {part} cannot be reached."
     return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
 
-@router.get(
-    "/metrics", operation_id="metrics", response_class=Response
-)
+@router.get("/metrics", operation_id="metrics", response_class=Response)
 def metrics(request: Request) -> Response:
     """Figures for Prometheus: from this machine itself without a key, from elsewhere with an administrator's."""
     if not _is_local(request):

@@ -5,18 +5,17 @@ for itself, in memory: a limit here protects the machine; what an account may us
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+import time
 
 from fastapi import Request
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from kinora.service.accounts import Account
 from kinora.service.errors import TooManyRequests
+from kinora.service.plans import PLANS
 from kinora.service.settings import Settings
-
-if TYPE_CHECKING:
-    from kinora.service.accounts import Account
 
 __all__ = ["Limiter", "address_of"]
 
@@ -35,8 +34,6 @@ class Limiter:
 
     def check(self, account: Account) -> None:
         """Count a request; raises `TooManyRequests` beyond what the settings and the account's plan allow."""
-        from kinora.service.plans import PLANS
-
         if not self._most:
             return
         plan = PLANS.get(account.plan)
@@ -58,8 +55,6 @@ class Limiter:
             raise TooManyRequests(f"Too many attempts from this address; wait {wait:.0f} s.", retry_after=wait)
 
     def _wait(self, item: RateLimitItem, *names: str) -> float:
-        import time
-
         return max(1.0, self._windows.get_window_stats(item, *names).reset_time - time.time())
 
 

@@ -1,4 +1,4 @@
-"""The process that decodes, seen from the service: started when it is first needed, asked over a socket, ended with us."""
+"""The process that decodes, seen from the service: started when first needed, asked over a socket, ended with us."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Decoder:
             self._stop()
 
     def ask(self, job: Job) -> dict[str, Any]:
-        """What the server says of a job (see `server`); one that has died is started anew, once. Raises `Unavailable`."""
+        """What the server says of a job; one that has died is started anew, once. Raises `Unavailable`."""
         for _ in range(2):
             try:
                 return self._ask(job)

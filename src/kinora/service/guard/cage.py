@@ -10,6 +10,7 @@ import ctypes
 import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from kinora.weights.confine import (
@@ -99,6 +100,8 @@ def limit(*, seconds: float, memory: int, size: int) -> None:
         hard = resource.getrlimit(name)[1]
         lowered = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
         resource.setrlimit(name, (lowered, lowered))
+    with suppress(OSError):  # where memory runs out altogether, this process goes before any other
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _in_use() -> int:

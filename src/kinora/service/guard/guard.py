@@ -148,7 +148,7 @@ class Guard:
         raise Invalid(refusal)
 
     def _confirmed(self, plain: Plain, target: Path) -> Plain:
-        """Raise `Invalid` unless the target begins like a file of our own making, with the sizes it was said to have."""
+        """Raise `Invalid` unless the target begins like a file of our own making, with the sizes that were told."""
         with target.open("rb") as file:
             head = file.read(HEAD)
             well = head.startswith(BEGINNINGS[plain.kind])

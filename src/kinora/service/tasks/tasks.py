@@ -12,7 +12,7 @@ from kinora.service.engine import Engine
 from kinora.service.errors import Clash, Missing
 from kinora.service.settings import Settings
 from kinora.service.store import Database, now_ms
-from kinora.service.store.tables import events, outputs, tasks
+from kinora.service.store.tables import assets, events, outputs, tasks
 from kinora.service.tasks.leasing import DAY_MS, Fenced, Leasing, Outcome, close_task
 from kinora.service.tasks.reading import WAITS, Reading
 from kinora.service.tasks.submitting import Announce, Holds, Submission, Submitting
@@ -96,11 +96,12 @@ class Tasks(Reading):
         now = now_ms()
         with self._database.write() as c:
             c.execute(update(tasks).where(tasks.c.id == task_id).values(deleted_at=now))
-            c.execute(
-                update(outputs)
-                .where(outputs.c.task_id == task_id, outputs.c.deleted_at.is_(None))
-                .values(deleted_at=now, expires_at=now)
-            )
+            here = outputs.c.task_id == task_id, outputs.c.deleted_at.is_(None)
+            for digest in (outputs.c.digest, outputs.c.marked, outputs.c.thumbnail):
+                # The next sweep takes the files, where nothing else needs them.
+                named = assets.c.account_id == task.account_id, assets.c.digest.in_(select(digest).where(*here))
+                c.execute(update(assets).where(*named).values(expires_at=now))
+            c.execute(update(outputs).where(*here).values(deleted_at=now, expires_at=now))
 
     @contextmanager
     def _waiting(self, account_id: int | None, task_id: int, done: str) -> Iterator[Connection]:

@@ -13,7 +13,7 @@ from kinora.service.api.kling.wording import pointed
 from kinora.service.creating import blank_still
 from kinora.service.errors import Invalid, Missing
 
-__all__ = ["ElementItem", "element_id_of", "element_stills", "figures_of"]
+__all__ = ["ElementItem", "element_id_of", "element_still", "figures_of"]
 
 LARGEST_ID = 2**53
 """Elements' ids are numbers in JSON, and JavaScript counts so far."""
@@ -42,22 +42,25 @@ def figures_of(
     """
     known = [*pictures]
     for place, item in enumerate(elements, start=1):
-        known += [(item.id or f"element_{place}", still) for still in element_stills(call, item.element_id)[:1]]
+        known.append((item.id or f"element_{place}", element_still(call, item.element_id)))
     names = [name for name, _ in known]
     told = [pointed(prompt, names, shown) for prompt in prompts]
     said = {name for prompt in told for _, name in mentions(prompt, tuple(names))}
     return tuple(Reference(still=still, name=name if name in said else "") for name, still in known), told
 
 
-def element_stills(call: Call, element_id: str) -> list[Still]:
-    """An element's pictures, the frontal one first. Raises `Invalid` for one that this account has not."""
+def element_still(call: Call, element_id: str) -> Still:
+    """An element's frontal picture: another view would be looked at as somebody else. Raises `Invalid` for an element
+    that this account has not.
+    """
     service = call.service
     try:
         element = service.elements.get(call.account_id, element_id_of(element_id))
-        return [blank_still(service.assets.get(call.account_id, digest)) for digest in element.pictures]
+        return blank_still(service.assets.get(call.account_id, element.frontal or ""))
     except Missing:
         raise Invalid(
-            f"There is no element {element_id}; make it with advanced-custom-elements.", field="element_id"
+            f"There is no element {element_id[:40]} with a picture; make it with advanced-custom-elements.",
+            field="element_id",
         ) from None
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from kinora.core.materials import Still
 from kinora.service.api.kling.calling import Call
 from kinora.service.api.kling.envelope import Malformed
 from kinora.service.api.kling.figures import element_id_of
@@ -34,7 +33,7 @@ class Images(Wire):
     """The element's pictures."""
 
     frontal_image: Text
-    refer_images: Annotated[tuple[ReferItem, ...], Field(max_length=3)] = ()
+    refer_images: Annotated[tuple[ReferItem, ...], Field(min_length=1, max_length=3)]
 
 
 class Tag(Wire):
@@ -71,12 +70,16 @@ def create(call: Call) -> dict[str, Any]:
     images = body.element_image_list
     if images is None:
         raise Malformed("element_image_list is missing; give a frontal_image.", field="element_image_list")
-    stills = [picture(call, images.frontal_image, "element_image_list.frontal_image")]
-    for place, item in enumerate(images.refer_images):
-        stills.append(picture(call, item.image_url, f"element_image_list.refer_images[{place}]"))
+    frontal = picture(call, images.frontal_image, "element_image_list.frontal_image")
+    refers = [
+        picture(call, item.image_url, f"element_image_list.refer_images[{place}]").digest
+        for place, item in enumerate(images.refer_images)
+    ]
     element = call.service.elements.create(
-        call.account_id, body.element_name, body.element_description, _body(body, stills)
-    )
+        call.account_id, name=body.element_name, description=body.element_description or body.element_name,
+        frontal=frontal.digest, refers=refers, tags=[tag.tag_id for tag in body.tag_list],
+        wire={"external_id": body.external_task_id},
+    )  # fmt: skip
     return _shown(call, element)
 
 
@@ -102,23 +105,16 @@ def delete(call: Call) -> dict[str, Any]:
     return {"task_id": str(int(told)), "task_status": "succeed"}
 
 
-def _body(body: NewElement, stills: list[Still]) -> dict[str, Any]:
-    return {
-        "pictures": [still.digest for still in stills],
-        "tags": [tag.tag_id for tag in body.tag_list],
-        "external_id": body.external_task_id,
-    }
-
-
 def _shown(call: Call, element: Element) -> dict[str, Any]:
     shower = Shower(call.service, call.base)
-    urls = [shower.link(call.account_id, digest, f"{element.id}.png") for digest in element.pictures]
-    external = element.body.get("external_id")
+    pictures = [element.frontal or "", *element.refers]
+    urls = [shower.link(call.account_id, digest, f"{element.id}-{place}.png") for place, digest in enumerate(pictures)]
+    external = element.wire.get("external_id")
     told = {
         "element_id": element.id, "element_name": element.name, "element_description": element.description,
         "reference_type": "image_refer",
         "element_image_list": {"frontal_image": urls[0], "refer_images": [{"image_url": url} for url in urls[1:]]},
-        "tag_list": [{"tag_id": tag} for tag in element.body.get("tags", ())], "owned_by": str(element.account_id),
+        "tag_list": [{"tag_id": tag} for tag in element.tags], "owned_by": str(element.account_id),
         "status": "succeed",
     }  # fmt: skip
     return {

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from kinora.service.api.native import account, admin, assets, events, hooks, models, outputs, tasks
+from kinora.service.api.native import (
+    account,
+    admin,
+    assets,
+    events,
+    feedback,
+    hooks,
+    models,
+    operating,
+    outputs,
+    people,
+    tasks,
+)
 from kinora.service.api.native.feed import Feed
 from kinora.service.api.native.route import NativeRoute
 from kinora.service.api.routes import claim
@@ -12,7 +24,7 @@ from kinora.service.service import Service
 
 __all__ = ["NativeRoute", "register"]
 
-PARTS = (tasks, events, outputs, assets, models, account, hooks, admin)
+PARTS = (tasks, events, outputs, assets, feedback, people, models, account, hooks, admin, operating)
 
 
 def register(app: FastAPI, service: Service) -> None:

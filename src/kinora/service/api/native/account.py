@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Request, Response
 from pydantic import Field, StringConstraints
 
-from kinora.service.accounts import Account, Caller, Key
+from kinora.service.accounts import Account, Key
 from kinora.service.api.auth import COOKIE, Serving, Signed
 from kinora.service.api.limiting import Limiter, address_of
-from kinora.service.api.native.route import NativeRoute
-from kinora.service.api.native.shapes import Done, Id, IdPath, Name, Shape
+from kinora.service.api.native.route import native_router
+from kinora.service.api.native.shapes import Before, Done, Id, IdPath, Limit, Name, Shape
 from kinora.service.errors import Forbidden, Invalid
 from kinora.service.keys import SESSION_MS
 from kinora.service.plans import PLANS
@@ -20,7 +20,7 @@ from kinora.service.store import now_ms
 
 __all__ = ["AccountAnswer", "KeyAnswer", "NewKeyAnswer", "account_answer", "key_answer", "router"]
 
-router = APIRouter(prefix="/api", route_class=NativeRoute, tags=["account"])
+router = native_router("account")
 
 Password = Annotated[str, StringConstraints(min_length=8, max_length=1000)]
 Language = Literal["zh", "en"]
@@ -58,6 +58,27 @@ class BalanceAnswer(Shape):
 
     available: int = Field(description="Units that can be spent.")
     held: int = Field(description="Units held by tasks under way; charged if they succeed.")
+
+
+class StatementLine(Shape):
+    """One movement of units; those of one task add up to what it cost."""
+
+    id: Id = Field(description="The line's id.")
+    kind: str = Field(description="grant, hold, settle, release or expire.")
+    task_id: Id | None = Field(description="The task it belongs to.")
+    source: str | None = Field(description="Of a grant: what it was given for.")
+    change: int = Field(description="What it did to the units that can be spent.")
+    held: int = Field(description="What it did to the units that tasks hold.")
+    spent: int = Field(description="What the task has cost.")
+    balance: int = Field(description="What could be spent after it.")
+    created_at: int = Field(description="Milliseconds since 1970.")
+
+
+class Statement(Shape):
+    """Movements of units, the newest first."""
+
+    lines: list[StatementLine] = Field(description="The movements.")
+    next: Id | None = Field(description="Ask with `before` set to this for older ones; null when there are none.")
 
 
 class Me(Shape):
@@ -144,6 +165,22 @@ def me(service: Serving, caller: Signed) -> Me:
         balance=BalanceAnswer(available=balance.available, held=balance.held),
         key_id=str(caller.key.id),
     )
+
+
+@router.get("/account/statement", operation_id="statement")
+def statement(service: Serving, caller: Signed, before: Before = None, limit: Limit = 50) -> Statement:
+    """Where the account's units came from and went to, the newest first."""
+    found = service.ledger.statement(caller.account.id, limit=limit, before=None if before is None else int(before))
+    names = [name for name in StatementLine.model_fields if name not in ("id", "task_id")]
+    lines = [
+        StatementLine(
+            id=str(line.id),
+            task_id=None if line.task_id is None else str(line.task_id),
+            **{name: getattr(line, name) for name in names},
+        )
+        for line in found
+    ]
+    return Statement(lines=lines, next=lines[-1].id if len(lines) == limit else None)
 
 
 @router.patch("/account", operation_id="change_me")

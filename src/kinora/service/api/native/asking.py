@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,12 +48,11 @@ class _Asking:
         if wish.brush is not None:
             yield self._brush(wish.brush)
         for index, told in enumerate(wish.references):
-            still = self._still(told.asset, f"references[{index}].asset")
-            yield Reference(still=still, name=told.name, consent=self._agreed(told))
+            yield self._reference(told, f"references[{index}]")
         if wish.extend is not None:
             footage = self._footage(wish.extend.film, "extend.film")
-            told = self._prompts[0 if wish.extend.before else -1]
-            yield Continue(footage=footage, before=wish.extend.before, told=told)
+            before = wish.extend.before
+            yield Continue(footage=footage, before=before, told=self._prompts[0 if before else -1])
         if wish.edit is not None:
             footage = self._footage(wish.edit.film, "edit.film")
             yield Region(footage=footage, mask=self._mask(wish.edit.mask, "edit.mask"))
@@ -68,6 +66,19 @@ class _Asking:
         )
         static = None if brush.static is None else self._mask(brush.static, "brush.static")
         return Brush(strokes=strokes, static=static)
+
+    def _reference(self, told: wishes.Reference, field: str) -> Reference:
+        digest, where = told.asset, f"{field}.asset"
+        if told.element is not None:
+            where = f"{field}.element"
+            try:
+                digest = self._service.elements.get(self._account, int(told.element)).frontal
+            except Missing as error:
+                raise Invalid(error.message, field=where) from error
+        if digest is None:
+            raise Invalid("This element is made of a film; a reference needs one of pictures.", field=where)
+        agreed = told.consent is not None or self._service.consents.covers(self._account, digest)
+        return Reference(still=self._still(digest, where), name=told.name, consent=agreed)
 
     def _speech(self, speak: wishes.Speak) -> Speech:
         face = Face(track=tuple((place.seconds, place.x, place.y, place.radius) for place in speak.face))
@@ -116,9 +127,6 @@ class _Asking:
             raise Invalid(f"The asset {digest} is of the kind {asset.kind}; here goes one of {kind}.", field=field)
         return asset
 
-    def _agreed(self, told: wishes.Reference) -> bool:
-        return told.consent is not None or self._service.consents.covers(self._account, told.asset)
-
 
 def wanted_of(service: Service, caller: Caller, wish: wishes.Wish, *, base: str = "", keep: bool = True) -> Wanted:
     """The wish for the studio. `base` is where the client reaches us, `keep` False asks for a price alone.
@@ -150,11 +158,10 @@ def wanted_of(service: Service, caller: Caller, wish: wishes.Wish, *, base: str 
 
 def keep_consents(service: Service, caller: Caller, wish: wishes.Wish, wanted: Wanted) -> None:
     """Record the consents that come with a wish; one that is recorded already is not doubled."""
-    given = [(told.asset, told.consent) for told in wish.references]
-    if wish.speak is not None and wish.speak.film is not None:
-        speech = next(one for one in wanted.conditions if isinstance(one, Speech))
-        assert speech.footage is not None
-        given.append((speech.footage.digest, wish.speak.consent))
+    shown = [one.still.digest for one in wanted.conditions if isinstance(one, Reference)]
+    given = list(zip(shown, [told.consent for told in wish.references], strict=True))
+    speaking = [one.footage.digest for one in wanted.conditions if isinstance(one, Speech) and one.footage is not None]
+    given += [(digest, wish.speak.consent) for digest in speaking if wish.speak is not None]
     for digest, consent in given:
         if consent is not None and not service.consents.covers(caller.account.id, digest):
             service.consents.give(caller.account.id, digest, consent.person, consent.statement)

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path as File
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request, UploadFile
 from fastapi import File as FilePart
+from fastapi import Path, Query, Request, UploadFile
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from kinora.service.accounts import Caller
 from kinora.service.api.auth import Serving, Signed
-from kinora.service.api.native.route import NativeRoute
+from kinora.service.api.native.route import native_router
 from kinora.service.api.native.shapes import Digest, DigestPath, Done, Limit, Shape, base_of
 from kinora.service.assets import Asset
 from kinora.service.errors import Invalid
@@ -29,7 +29,7 @@ PIECE = 2**20
 Purpose = Literal["any", "image", "mask", "video", "audio", "speech"]
 WANTED: dict[Purpose, tuple[str, ...]] = {"any": ("image", "video", "audio")}
 
-router = APIRouter(prefix="/api", route_class=NativeRoute, tags=["assets"])
+router = native_router("assets")
 
 PurposeQuery = Annotated[
     Purpose,

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from kinora.service.api.auth import Serving, Signed
 from kinora.service.api.native.answers import State
 from kinora.service.api.native.feed import Feed
-from kinora.service.api.native.route import NativeRoute
+from kinora.service.api.native.route import native_router
 from kinora.service.api.native.shapes import Id, IdPath, Shape
 from kinora.service.tasks import ENDED, Event
 
@@ -26,7 +26,7 @@ STREAM_SECONDS = 1800.0
 """A stream ends after so long; the client comes again and is asked for its key again."""
 RETRY_MS = 2000
 
-router = APIRouter(prefix="/api", route_class=NativeRoute, tags=["events"])
+router = native_router("events")
 
 Seen = Annotated[
     int | None,
@@ -105,16 +105,16 @@ async def _lines(feed: Feed, account_id: int, task_id: int | None, after: int | 
         until = time.monotonic() + STREAM_SECONDS
         while time.monotonic() < until:
             try:
-                event = await listener.next(HEARTBEAT_SECONDS)
+                heard = await listener.next(HEARTBEAT_SECONDS)
             except TimeoutError:
                 yield b": heartbeat\n\n"
                 continue
-            if event is None:
+            if heard is None:
                 return
-            if event.id > last:  # else it was among those told already
-                last = event.id
-                yield _line(event)
-                if task_id is not None and _ends(event):
+            if heard.id > last:  # else it was among those told already
+                last = heard.id
+                yield _line(heard)
+                if task_id is not None and _ends(heard):
                     return
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from kinora.service.api.auth import Serving, Signed
-from kinora.service.api.native.route import NativeRoute
-from kinora.service.api.native.shapes import Before, Done, Id, Limit, Shape
+from kinora.service.api.native.route import native_router
+from kinora.service.api.native.shapes import Before, Done, Id, Limit, Shape, Url
 from kinora.service.store import now_ms
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", route_class=NativeRoute, tags=["webhooks"])
-
-Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f]+$")]
+router = native_router("webhooks")
 
 
 class Secret(Shape):
@@ -99,9 +96,7 @@ def list_deliveries(service: Serving, caller: Signed, before: Before = None, lim
     told = [name for name in DeliveryAnswer.model_fields if name not in ("id", "task_id")]
     return Deliveries(
         deliveries=[
-            DeliveryAnswer(
-                id=str(one.id), task_id=str(one.task_id), **{name: getattr(one, name) for name in told}
-            )
+            DeliveryAnswer(id=str(one.id), task_id=str(one.task_id), **{name: getattr(one, name) for name in told})
             for one in found
         ],
         next=str(found[-1].id) if len(found) == limit else None,

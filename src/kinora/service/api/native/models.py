@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from pydantic import Field
 
 from kinora.service.api.auth import Serving, Signed
-from kinora.service.api.native.route import NativeRoute
+from kinora.service.api.native.route import native_router
 from kinora.service.api.native.shapes import Shape
 from kinora.service.prices import PICTURE_UNITS, SECOND_UNITS
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", route_class=NativeRoute, tags=["models"])
+router = native_router("models")
 
 
 class Size(Shape):
@@ -66,9 +65,7 @@ def list_models(service: Serving, caller: Signed) -> Models:
                 sizes=[Size(aspect=aspect, width=w, height=h) for aspect, (w, h) in card.sizes.items()],
                 frame_rate=card.frame_rate,
                 qualities=[
-                    QualityAnswer(
-                        name=name, units_per_second=SECOND_UNITS[name], units_per_picture=PICTURE_UNITS[name]
-                    )
+                    QualityAnswer(name=name, units_per_second=SECOND_UNITS[name], units_per_picture=PICTURE_UNITS[name])
                     for name in card.qualities
                 ],
                 obeys=list(card.obeys),

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 
 from kinora.service.api.auth import Serving, Signed
 from kinora.service.api.native.answers import OutputAnswer, output_of
-from kinora.service.api.native.route import NativeRoute
+from kinora.service.api.native.route import native_router
 from kinora.service.api.native.shapes import Before, Id, IdPath, Limit, Shape, base_of
 from kinora.service.store.tables import outputs
 from kinora.service.tasks import Output
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", route_class=NativeRoute, tags=["outputs"])
+router = native_router("outputs")
 
 
 class OutputPage(Shape):

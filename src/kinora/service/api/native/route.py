@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from kinora.service.api.native.shapes import Shape
 from kinora.service.api.routes import FamilyRoute, request_id
 from kinora.service.errors import Invalid, OutOfUnits, ServiceError, Suspended
 
-__all__ = ["Failure", "NativeRoute", "Problem"]
+__all__ = ["Failure", "NativeRoute", "Problem", "native_router"]
 
 STATUSES: dict[type[ServiceError], int] = {OutOfUnits: 402, Suspended: 403}
 """Where the native format is plainer than the formats that the errors' own statuses come from."""
@@ -45,3 +45,9 @@ class NativeRoute(FamilyRoute):
         problem = Problem(code=error.code, message=error.message, field=field or None, request_id=request_id(request))
         status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), error.status)
         return JSONResponse(Failure(error=problem).model_dump(), status_code=status)
+
+
+def native_router(tag: str, *, prefix: str = "/api") -> APIRouter:
+    """A router of native routes under one tag of the documentation."""
+    told = {"model": Failure, "description": "What went wrong."}
+    return APIRouter(prefix=prefix, route_class=NativeRoute, tags=[tag], responses={"4XX": told, "5XX": told})

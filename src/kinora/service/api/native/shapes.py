@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-__all__ = ["Before", "Digest", "DigestPath", "Done", "Id", "IdPath", "Limit", "Name", "Shape", "base_of"]
+__all__ = ["Before", "Digest", "DigestPath", "Done", "Id", "IdPath", "Limit", "Name", "Shape", "Url", "base_of"]
 
 
 class Shape(BaseModel):
@@ -23,9 +23,13 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """The sha256 of a stored file: what an asset is called."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A line of text for people."""
+Url = Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f]+$")]
+"""An address to be called; which ones may be is looked at when it is."""
 
 IdPath = Annotated[str, Path(pattern=ID, description="Its id: a decimal number as text.")]
-DigestPath = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="The file's sha256 in small hexadecimal digits.")]
+DigestPath = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{64}$", description="The file's sha256 in small hexadecimal digits.")
+]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many to answer with at most.")]
 Before = Annotated[str | None, Query(pattern=ID, description="Answer with those older than this id: `next` of a page.")]
 

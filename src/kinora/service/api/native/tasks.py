@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from pydantic import Field
 
 from kinora.service.api.auth import Serving, Signed
 from kinora.service.api.native.answers import State, TaskAnswer, TaskPage, answer_of
 from kinora.service.api.native.asking import keep_consents, wanted_of
-from kinora.service.api.native.route import NativeRoute
+from kinora.service.api.native.route import native_router
 from kinora.service.api.native.shapes import Before, Done, IdPath, Limit, Shape, base_of
 from kinora.service.api.native.wishes import Kind, Wish
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", route_class=NativeRoute, tags=["tasks"])
+router = native_router("tasks")
 
 KeyHeader = Annotated[
     str | None,
@@ -70,10 +70,8 @@ def price(service: Serving, caller: Signed, wish: Wish) -> PriceAnswer:
 
 
 @router.post("/tasks", operation_id="create_task", status_code=201)
-def create_task(
-    request: Request, service: Serving, caller: Signed, wish: Wish, key: KeyHeader = None
-) -> TaskAnswer:
-    """Accept a task. Once this answers it will be made, whatever is switched off meanwhile; failed ones cost nothing."""
+def create_task(request: Request, service: Serving, caller: Signed, wish: Wish, key: KeyHeader = None) -> TaskAnswer:
+    """Accept a task. Once this answers it will be made, whatever breaks meanwhile; failed ones cost nothing."""
     base = base_of(request)
     wanted = wanted_of(service, caller, wish, base=base)
     keep_consents(service, caller, wish, wanted)

@@ -10,7 +10,7 @@ from kinora.core.camera import FARTHEST, LIMIT
 from kinora.core.composition import MOST_KEYFRAMES, MOST_REFERENCES
 from kinora.core.conditions import MOST_STROKES, STROKE_POINTS
 from kinora.core.request import PROMPT_LIMIT, SECONDS_RANGE, SEED_LIMIT
-from kinora.service.api.native.shapes import Digest, Id, Name, Shape
+from kinora.service.api.native.shapes import Digest, Id, Shape, Url
 
 __all__ = [
     "Brush", "Camera", "CameraKey", "Edit", "Extend", "FacePlace", "Keyframe", "Reference", "ScriptLine", "Speak",
@@ -21,6 +21,7 @@ Kind = Literal["text_to_video", "image_to_video", "extend", "edit", "speak", "te
 Fit = Literal["crop", "pad"]
 Prompt = Annotated[str, StringConstraints(max_length=PROMPT_LIMIT)]
 Amount = Annotated[float, Field(ge=-LIMIT, le=LIMIT)]
+ClientId = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Moment = Annotated[float, Field(ge=0, le=SECONDS_RANGE[1])]
 MOST_LINES = 200
@@ -96,13 +97,20 @@ class Consent(Shape):
 class Reference(Shape):
     """Someone or something to appear in the film."""
 
-    asset: Digest = Field(description="The picture.")
+    asset: Digest | None = Field(default=None, description="The picture; leave it out with `element`.")
+    element: Id | None = Field(default=None, description="An element of the account; leave it out with `asset`.")
     name: Annotated[str, StringConstraints(max_length=100)] = Field(
         default="", description="How the prompt calls it, @name; empty where it need not be named."
     )
     consent: Consent | None = Field(
         default=None, description="For a real person's likeness that no consent is recorded of yet: who agreed to what."
     )
+
+    @model_validator(mode="after")
+    def _one(self) -> Reference:
+        if (self.asset is None) == (self.element is None):
+            raise ValueError("a reference is either an asset or an element; give one of them")
+        return self
 
 
 class Film(Shape):
@@ -201,13 +209,15 @@ class Wish(Shape):
     extend: Extend | None = Field(default=None, description="For the kind extend: the film to go on from.")
     edit: Edit | None = Field(default=None, description="For the kind edit: the film, and what of it is made anew.")
     speak: Speak | None = Field(default=None, description="For the kind speak: what is said, and by whom.")
-    script: list[ScriptLine] = Field(default=[], max_length=MOST_LINES, description="Other prompts from some moments on.")
+    script: list[ScriptLine] = Field(
+        default=[], max_length=MOST_LINES, description="Other prompts from some moments on."
+    )
     marked: bool = Field(default=False, description="Whether a copy with the visible label throughout is made as well.")
-    callback_url: Annotated[str, StringConstraints(max_length=2000, pattern=r"^https?://[^\s\x00-\x1f]+$")] | None = Field(
+    callback_url: Url | None = Field(
         default=None, description="Told of every change of state, signed with the account's webhook secret."
     )
-    external_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = (
-        Field(default=None, description="The client's own id of the task, unique in the account.")
+    external_id: ClientId | None = Field(
+        default=None, description="The client's own id of the task, unique in the account."
     )
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ MOST_FILES = 8
 MOST_FIELDS = 200
 FIELD_BYTES = 16 * 2**20
 """Of a form's field that is no file: a picture may come in one as a data URL."""
-NESTED = re.compile(r"([^\[\]]+)\[([^\[\]]+)\]")
+NESTED = re.compile(r"([^\[\]]+)(\[\])?\[([^\[\]]+)\]")
 PIECE = 2**20
 
 
@@ -111,7 +111,9 @@ async def _form(request: Request, folder: Path) -> Asked:
     try:
         form = await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES)
     except HTTPException as error:
-        raise Invalid(f"The form cannot be read: {str(error.detail).rstrip('.')}.", status=error.status_code) from None
+        if error.status_code != 400:  # too large: the middleware's to tell
+            raise
+        raise Invalid(f"The form cannot be read: {str(error.detail).rstrip('.')}.") from None
     try:
         fields, uploads = _sorted(form)
         files = await run_in_threadpool(_laid_down, uploads, folder)
@@ -121,18 +123,31 @@ async def _form(request: Request, folder: Path) -> Asked:
 
 
 def _sorted(form: FormData) -> tuple[dict[str, Any], dict[str, UploadFile]]:
-    """Fields and files apart; `video[id]` becomes `{"video": {"id": ...}}`, as the client's JSON would have it."""
+    """Fields and files apart; `video[id]` becomes `{"video": {"id": ...}}` and `characters[][id]` a list of such, as
+    JSON would have them.
+    """
     fields: dict[str, Any] = {}
     uploads: dict[str, UploadFile] = {}
     for name, value in form.multi_items():
         nested = NESTED.fullmatch(name)
         if isinstance(value, UploadFile):
             uploads.setdefault(name.removesuffix("[]"), value)
-        elif nested and isinstance(fields.setdefault(nested[1], {}), dict):
-            fields[nested[1]][nested[2]] = value
-        else:
+        elif nested is None:
             fields.setdefault(name, value)
+        else:
+            _put(fields, nested[1], nested[3], value, listed=nested[2] is not None)
     return fields, uploads
+
+
+def _put(fields: dict[str, Any], name: str, key: str, value: str, *, listed: bool) -> None:
+    """Set an entry of an object, or of the last object of a list that has none of that name yet."""
+    held = fields.setdefault(name, [] if listed else {})
+    if isinstance(held, list):
+        if not held or key in held[-1]:
+            held.append({})
+        held = held[-1]
+    if isinstance(held, dict):
+        held[key] = value
 
 
 def _laid_down(uploads: Mapping[str, UploadFile], folder: Path) -> dict[str, Sent]:

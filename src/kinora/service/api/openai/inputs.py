@@ -32,17 +32,18 @@ class Source:
     output: Output | None = None
     """Where it was made here."""
     told: str = ""
-    """The prompt it was made from."""
+    """The prompt that its end was made from."""
 
 
-def picture_of(service: Service, caller: Caller, asked: Asked, field: str) -> Asset | None:
+def picture_of(service: Service, caller: Caller, asked: Asked, field: str, *, want: str = "image") -> Asset | None:
     """The picture in a field: a file, `{"image_url": ...}`, `{"file_id": ...}`, or the URL itself; None for none.
+    `want` is "image", or "mask" for a picture whose opacity is the mask.
 
     Raises `Invalid` for what is no picture or cannot be fetched, `Missing` for an upload that is not there.
     """
     sent = asked.files.get(field)
     if sent is not None:
-        return service.assets.take(caller.account.id, sent.path, sent.name, want=("image",))
+        return service.assets.take(caller.account.id, sent.path, sent.name, want=(want,))
     said = _object(asked.get(field), "image_url")
     if not said:
         return None
@@ -53,7 +54,7 @@ def picture_of(service: Service, caller: Caller, asked: Asked, field: str) -> As
     url = url.get("url") if isinstance(url, dict) else url
     if not isinstance(url, str) or not url:
         raise Invalid(f"{field} must be a file, or hold image_url or file_id.", field=field)
-    return _fetched(service, caller, asked, url, field)
+    return _fetched(service, caller, asked, url, field, want)
 
 
 def source_of(service: Service, caller: Caller, asked: Asked) -> Source:
@@ -69,7 +70,8 @@ def source_of(service: Service, caller: Caller, asked: Asked) -> Source:
     task = video_task(service, caller, str(said["id"]))
     output = output_of(task)
     asset = service.assets.get(caller.account.id, output.digest)
-    return Source(asset=asset, output=output, told=str(task.request.get("prompt", "")))
+    prompts = [task.request["prompt"], *(line["prompt"] for line in task.request.get("script", ()))]
+    return Source(asset=asset, output=output, told=prompts[-1])
 
 
 def video_task(service: Service, caller: Caller, said: str) -> Task:
@@ -90,7 +92,9 @@ def output_of(task: Task) -> Output:
         return task.outputs[0]
     if task.state in ("submitted", "processing"):
         raise Missing(f"The video is not ready ({task.state}); ask for it again until its status is completed.")
-    ended = {"failed": "could not be made", "cancelled": "was cancelled"}.get(task.state, "was deleted: its time is over")
+    ended = {"failed": "could not be made", "cancelled": "was cancelled"}.get(
+        task.state, "was deleted: its time is over"
+    )
     raise Missing(f"The video {ended}; create another one.")
 
 
@@ -111,17 +115,19 @@ def _object(value: Any, word: str) -> dict[str, Any]:
 def _uploaded(service: Service, caller: Caller, file_id: str, kind: str, field: str) -> Asset:
     digest = file_id.removeprefix(FILE_PREFIX)
     if not is_digest(digest):
-        raise Invalid(f"{field}: {file_id[:40]!r} is no upload's id; upload the file first, or send it here.", field=field)
+        raise Invalid(
+            f"{field}: {file_id[:40]!r} is no upload's id; upload the file first, or send it here.", field=field
+        )
     asset = service.assets.get(caller.account.id, digest)
     if asset.kind != kind:
         raise Invalid(f"{field}: the upload is a file of kind {asset.kind}; a {kind} is wanted.", field=field)
     return asset
 
 
-def _fetched(service: Service, caller: Caller, asked: Asked, url: str, field: str) -> Asset:
+def _fetched(service: Service, caller: Caller, asked: Asked, url: str, field: str, want: str) -> Asset:
     path, settings = asked.folder / "fetched", service.settings
     if is_url(url):
         fetched = fetch(url, path, settings=settings, limit=settings.upload_bytes, kinds=("image",), field=field)
-        return service.assets.take(caller.account.id, path, fetched.name, origin="url", want=("image",))
+        return service.assets.take(caller.account.id, path, fetched.name, origin="url", want=(want,))
     path.write_bytes(decoded(url, settings.upload_bytes, field=field))
-    return service.assets.take(caller.account.id, path, field, want=("image",))
+    return service.assets.take(caller.account.id, path, field, want=(want,))

@@ -3,7 +3,7 @@
 OpenAI's client names no idempotency key. It repeats a request up to twice when its connection breaks or the answer is
 408, 409, 429 or 5xx, with the same content and `x-stainless-retry-count` raised. So every create that comes from it is
 accepted under a key of our making, which says what was asked; a repetition takes the newest such key whose answer did
-not go out. When an answer has gone out its key is forgotten: asking for the same again gives another video, as it should.
+not go out. When an answer has gone out its key is forgotten: asking for the same again gives another video, as meant.
 """
 
 from __future__ import annotations

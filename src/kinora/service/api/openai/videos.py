@@ -46,9 +46,7 @@ async def create(request: Request, service: Serving, caller: Signed) -> Response
 
 async def remix(request: Request, video: str, service: Serving, caller: Signed) -> Response:
     route = f"videos/{video}/remix"
-    return await accept_video(
-        request, service, caller, route, lambda asked: remix_wish(service, caller, video, asked)
-    )
+    return await accept_video(request, service, caller, route, lambda asked: remix_wish(service, caller, video, asked))
 
 
 async def extend(request: Request, service: Serving, caller: Signed) -> Response:
@@ -58,9 +56,7 @@ async def extend(request: Request, service: Serving, caller: Signed) -> Response
 
 
 async def edit(request: Request, service: Serving, caller: Signed) -> Response:
-    return await accept_video(
-        request, service, caller, "videos/edits", lambda asked: edit_wish(service, caller, asked)
-    )
+    return await accept_video(request, service, caller, "videos/edits", lambda asked: edit_wish(service, caller, asked))
 
 
 def retrieve(video: str, service: Serving, caller: Signed) -> Response:
@@ -113,7 +109,7 @@ def content(
     asset = _variant(service, caller, output, variant)
     suffix = asset.media_type.rpartition("/")[2].replace("jpeg", "jpg")
     name = f"{video}.{suffix}" if variant == "video" else f"{video}-{variant}.{suffix}"
-    return deliver(request, service.objects, file_of(service, asset, name))
+    return deliver(request, service.objects, file_of(asset, name))
 
 
 def _variant(service: Service, caller: Caller, output: Output, variant: str) -> Asset:

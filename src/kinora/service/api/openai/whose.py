@@ -1,7 +1,7 @@
 """Whose request it is on a path that Kling and OpenAI share.
 
-On the bare `/v1` a request is Kling's when it carries a Kling token (a JWT) or any field that only Kling has; else it is
-OpenAI's. `/kling/v1` and `/openai/v1` leave nothing to tell.
+On the bare `/v1` a request is Kling's when it carries a Kling token (a JWT) or any field that only Kling has; else it
+is OpenAI's. `/kling/v1` and `/openai/v1` leave nothing to tell.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ __all__ = ["KLING_FIELDS", "is_jwt", "is_kling"]
 
 KLING_FIELDS = frozenset({
     "aspect_ratio", "callback_url", "camera_control", "cfg_scale", "duration", "dynamic_masks", "element_list",
-    "external_task_id", "human_fidelity", "image", "image_fidelity", "image_list", "image_reference", "image_tail", "mode",
-    "model_name", "negative_prompt", "resolution", "shot_type", "sound", "static_mask", "video_id", "watermark_info",
+    "external_task_id", "human_fidelity", "image", "image_fidelity", "image_list", "image_reference", "image_tail",
+    "mode", "model_name", "negative_prompt", "resolution", "shot_type", "sound", "static_mask", "video_id",
+    "watermark_info",
 })  # fmt: skip
 """Fields of Kling's creates that OpenAI's do not have. `model` and `n` are in both."""
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kinora.core.conditions import Condition, Continue, Keyframe, Region
-from kinora.core.materials import Material
+from kinora.core.materials import Footage, Material
 from kinora.core.request import SEED_LIMIT, Request
 from kinora.service.accounts import Caller
+from kinora.service.api.openai.characters import references_of
 from kinora.service.api.openai.forms import Asked
 from kinora.service.api.openai.inputs import output_of, picture_of, source_of, video_task
 from kinora.service.api.openai.shapes import video_id
 from kinora.service.api.openai.sizes import exact, seconds_of, shape_of
+from kinora.service.assets import Asset
 from kinora.service.catalogue import Card
 from kinora.service.creating import MOST_PICTURES, Wanted, blank_footage, blank_mask, blank_still
 from kinora.service.errors import Invalid, Missing, Unsupported
@@ -26,7 +29,9 @@ SECONDS = 4.0
 SHAPE = (720, 1280)
 """OpenAI's defaults: a video of 4 seconds, upright."""
 MOST_IMAGES = MOST_PICTURES
-QUALITIES = {"low": "draft", "medium": "standard", "auto": "standard", "high": "pro", "hd": "pro", "max": "pro", "xhigh": "pro"}  # fmt: skip
+QUALITIES = {
+    "low": "draft", "medium": "standard", "auto": "standard", "high": "pro", "hd": "pro", "xhigh": "pro", "max": "pro",
+}  # fmt: skip
 """OpenAI's words for images, and what they come nearest to; ours are taken as they are."""
 BETTER = "-pro"
 """How the name of a model ends that its clients ask for when they want quality."""
@@ -39,12 +44,15 @@ def film_wish(service: Service, caller: Caller, asked: Asked) -> Wanted:
     shape = shape_of(asked.get("size"))
     if shape is None:
         shape = SHAPE if picture is None else (picture.width, picture.height)
-    conditions: tuple[Condition, ...] = () if picture is None else (Keyframe(still=blank_still(picture), at=0.0),)
+    prompt = _prompt(asked)
+    conditions: list[Condition] = list(references_of(service, caller, asked, prompt))
+    if picture is not None:
+        conditions.append(Keyframe(still=blank_still(picture), at=0.0))
     return Wanted(
         kind="text_to_video" if picture is None else "image_to_video",
-        prompt=_prompt(asked),
+        prompt=prompt,
         seconds=seconds_of(asked.get("seconds"), SECONDS, card.most_seconds),
-        conditions=conditions,
+        conditions=tuple(conditions),
         **_shaped(shape, card),
         **_common(asked, card),
     )
@@ -55,11 +63,12 @@ def remix_wish(service: Service, caller: Caller, said: str, asked: Asked) -> Wan
     parent = video_task(service, caller, said)
     output = output_of(parent)
     prompt = _prompt(asked)
-    request = _request_of(service, caller, dict(parent.request))
+    request = _request_of(service, caller, dict(parent.request), service.catalogue.card(parent.model))
     return Wanted(
         kind=parent.kind, prompt=prompt, negative=request.negative, model=parent.model, seconds=request.seconds,
         aspect=request.aspect, size=request.size, quality=request.quality, seed=request.seed,
-        conditions=request.conditions, parent_id=output.id, wire={"family": FAMILY, "remixed_from": video_id(parent.id)},
+        conditions=request.conditions, parent_id=output.id,
+        wire={"family": FAMILY, "remixed_from": video_id(parent.id)},
     )  # fmt: skip
 
 
@@ -68,7 +77,7 @@ def extension_wish(service: Service, caller: Caller, asked: Asked) -> Wanted:
     card = service.catalogue.resolve(asked.text("model"))
     prompt, source = _prompt(asked), source_of(service, caller, asked)
     seconds = seconds_of(asked.get("seconds"), SECONDS, card.most_seconds)
-    going_on = Continue(footage=blank_footage(source.asset), told=source.told)
+    going_on = Continue(footage=_footage(source.asset, card), told=source.told)
     return Wanted(
         kind="extend",
         prompt=prompt,
@@ -86,7 +95,7 @@ def edit_wish(service: Service, caller: Caller, asked: Asked) -> Wanted:
     """
     card = service.catalogue.resolve(asked.text("model"))
     prompt, source = _prompt(asked), source_of(service, caller, asked)
-    mask = picture_of(service, caller, asked, "mask")
+    mask = picture_of(service, caller, asked, "mask", want="mask")
     if mask is None:
         raise Unsupported(
             f"{card.name} edits inside a mask, and none was sent: add the field mask, a picture of "
@@ -94,11 +103,12 @@ def edit_wish(service: Service, caller: Caller, asked: Asked) -> Wanted:
             "whole video with another prompt use remix.",
             field="mask",
         )
-    region = Region(footage=blank_footage(source.asset), mask=blank_mask(mask))
+    footage = _footage(source.asset, card)
+    region = Region(footage=footage, mask=blank_mask(mask))
     return Wanted(
         kind="edit",
         prompt=prompt,
-        seconds=source.asset.frames / source.asset.frame_rate,
+        seconds=footage.clip.seconds,
         conditions=(region,),
         parent_id=None if source.output is None else source.output.id,
         **_shaped((source.asset.width, source.asset.height), card),
@@ -148,7 +158,13 @@ def _common(asked: Asked, card: Card) -> dict[str, Any]:
     }
 
 
-def _request_of(service: Service, caller: Caller, record: dict[str, Any]) -> Request:
+def _footage(asset: Asset, card: Card) -> Footage:
+    """A film at the model's frame rate, which is the one the worker reads it at; without its frames."""
+    frames = max(1, round(asset.frames * card.frame_rate / asset.frame_rate)) if asset.frame_rate else asset.frames
+    return blank_footage(replace(asset, frames=frames, frame_rate=card.frame_rate))
+
+
+def _request_of(service: Service, caller: Caller, record: dict[str, Any], card: Card) -> Request:
     """A task's request again, its materials as blank as when it was accepted."""
 
     def find(kind: str, name: str, digest: str) -> Material:
@@ -156,9 +172,10 @@ def _request_of(service: Service, caller: Caller, record: dict[str, Any]) -> Req
             asset = service.assets.get(caller.account.id, digest)
         except Missing:
             raise Missing(f"The video was made with {name}, which is no longer kept; send it again.") from None
-        blank = {"still": blank_still, "mask": blank_mask, "footage": blank_footage}.get(kind)
-        if blank is None:
+        if kind == "footage":
+            return _footage(asset, card)
+        if kind == "voice":
             raise Unsupported("A video that was made to speak cannot be remixed; send its track again.")
-        return blank(asset)
+        return blank_mask(asset) if kind == "mask" else blank_still(asset)
 
     return Request.from_record(record, find)
