@@ -46,7 +46,7 @@ def known(state: LatentState) -> LatentState:
 
 def stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Through bytes and back."""
-    return safetensors.torch.load(safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}))
+    return safetensors.torch.load(safetensors.torch.save({name: t.contiguous().clone() for name, t in tensors.items()}))
 
 
 @pytest.mark.parametrize("bare", [True, False], ids=["free", "partly known"])

@@ -105,7 +105,7 @@ def test_the_label_stays_in_its_corner(size_HW: tuple[int, int], language: str) 
     assert (rows[0], columns[0]) == (margin, margin)
     assert rows[-1] < size_HW[0] - margin
     assert columns[-1] < size_HW[1] - margin
-    assert changed_HW.mean() < 0.35
+    assert changed_HW.mean() < (0.45 if size_HW == (64, 64) else 0.3)
 
 
 def luminance(values: np.ndarray) -> np.ndarray:

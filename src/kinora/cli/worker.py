@@ -17,6 +17,7 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     )
     parser.add_argument("--models", metavar="NAME,...", help="models it makes films with")
     parser.add_argument("--device", help="cpu, cuda, cuda:1; the best there is when left out")
+    parser.add_argument("--parent", type=int, help="process to end with, as under `kinora serve`")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     service = open_service(settings)
     try:
-        Worker(service).run()
+        Worker(service, parent=arguments.parent).run()
     finally:
         service.close()
     return 0

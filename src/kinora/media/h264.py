@@ -94,10 +94,14 @@ def join(path: Path, parts: Sequence[Path], *, frame_rate: float, notes: Mapping
 def renoted(source: Path, path: Path, more: Mapping[str, str]) -> None:
     """Write the film `source`, pictures and sound untouched, to `path` with more notes beside its own.
 
-    Raises `MediaError` when `source` is no film, `OSError` for the file system's troubles.
+    Raises `MediaError` when `source` is no film or a damaged one, `OutputError` when frames are missing afterwards,
+    `OSError` for the file system's troubles.
     """
     try:
         with av.open(str(source)) as old:
+            frames = old.streams.video[0].frames if old.streams.video else 0
+            if not frames:
+                raise MediaError(f"{source} holds no frames.")
             notes = {key: value for key, value in old.metadata.items() if key not in BRANDS}
             with opened_film(path, {**notes, **more}) as new:
                 streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
@@ -105,6 +109,7 @@ def renoted(source: Path, path: Path, more: Mapping[str, str]) -> None:
                     if packet.dts is not None:  # FFmpeg ends each stream with an empty one
                         packet.stream = streams[packet.stream.index]
                         new.mux(packet)
+        check_count(path, frames, source)
     except av.FFmpegError as error:
         raise as_output_error(error, source) from error
 

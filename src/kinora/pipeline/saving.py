@@ -68,7 +68,7 @@ class Saving:
             tensors = safetensors.torch.load(self._saves.found)
         except safetensors.SafetensorError:
             return None
-        if bytes(tensors["of"].tolist()).decode() != self._of(walk):
+        if "of" not in tensors or bytes(tensors["of"].tolist()) != self._of(walk):
             return None
         placed = {name: tensor.to(self._device) for name, tensor in tensors.items() if name != "of"}
         standing = Standing(steps=int(tensors["steps"]), x_BCTHW=placed["x"], history=_under("solver.", placed))
@@ -87,7 +87,7 @@ class Saving:
         if saves is None or not (saves.now() or (saves.every and self._due(standing.steps, total))):
             return
         tensors = {
-            "of": torch.tensor(list(self._of(walk).encode()), dtype=torch.uint8),
+            "of": torch.tensor(list(self._of(walk)), dtype=torch.uint8),
             "steps": torch.tensor(standing.steps),
             "x": standing.x_BCTHW,
             **{f"solver.{name}": tensor for name, tensor in standing.history.items()},
@@ -103,8 +103,8 @@ class Saving:
         assert self._saves is not None
         return steps == total or steps % self._saves.every == 0
 
-    def _of(self, walk: str) -> str:
-        return f"{self._film} {walk}"
+    def _of(self, walk: str) -> bytes:
+        return f"{self._film} {walk}".encode()
 
 
 def _under(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ compare the times in the bodies.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,6 @@ GAPS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds from a failed attempt to the next; after the tenth attempt a delivery is dead."""
 JITTER = 0.1
 """A gap is up to so much longer, so that callbacks that failed together do not come back together."""
-LEASE_MS = 30_000
-"""Twice what an attempt may take."""
 LOOKED_AT = 200
 """Due rows that one claim looks at."""
 LONGEST_WAIT = 86_400.0
@@ -97,6 +95,7 @@ def claim(
     now: int,
     limit: int,
     *,
+    lease_ms: int,
     admits: Callable[[Delivery], bool],
     not_accounts: Collection[int] = (),
     not_origins: Collection[str] = (),
@@ -107,16 +106,16 @@ def claim(
     rows = c.execute(_due_rows(c, now, not_accounts, not_origins)).all()
     chosen: list[Delivery] = []
     for row in rows:
-        delivery = _delivery(row, next_at=now + LEASE_MS)
+        delivery = _delivery(row, next_at=now + lease_ms)
         if len(chosen) < limit and admits(delivery):
             chosen.append(delivery)
     if chosen:
         ids = [delivery.id for delivery in chosen]
-        c.execute(update(_T).where(_T.c.id.in_(ids)).values(next_at=now + LEASE_MS))
+        c.execute(update(_T).where(_T.c.id.in_(ids)).values(next_at=now + lease_ms))
     return chosen
 
 
-def record(c: Connection, delivery: Delivery, result: Result, now: int) -> None:
+def record(c: Connection, delivery: Delivery, result: Result, now: int, gaps: Sequence[float] = GAPS) -> None:
     """Write down how an attempt went. A failure that comes after the lease is over is somebody else's to write."""
     attempts = delivery.attempts + 1
     mine = update(_T).where(_T.c.id == delivery.id, _T.c.state == "waiting")
@@ -125,10 +124,10 @@ def record(c: Connection, delivery: Delivery, result: Result, now: int) -> None:
         c.execute(mine.values(state="done", **values))
         return
     mine = mine.where(_T.c.next_at == delivery.next_at)
-    if result.dead or attempts > len(GAPS):
+    if result.dead or attempts > len(gaps):
         c.execute(mine.values(state="dead", **values))
         return
-    gap = max(GAPS[attempts - 1] * random.uniform(1.0, 1.0 + JITTER), min(result.wait, LONGEST_WAIT))
+    gap = max(gaps[attempts - 1] * random.uniform(1.0, 1.0 + JITTER), min(result.wait, LONGEST_WAIT))
     c.execute(mine.values(next_at=now + round(gap * 1000), **values))
 
 
@@ -142,7 +141,7 @@ def page(c: Connection, account_id: int, *, limit: int, before: int | None) -> l
 
 def counts(c: Connection) -> dict[str, int]:
     """How many are waiting, done and dead."""
-    found = dict(c.execute(select(_T.c.state, func.count()).group_by(_T.c.state)).tuples().all())
+    found: dict[str, int] = dict(c.execute(select(_T.c.state, func.count()).group_by(_T.c.state)).tuples().all())
     return {state: found.get(state, 0) for state in ("waiting", "done", "dead")}
 
 

@@ -35,11 +35,13 @@ class Sealer:
     """
 
     def __init__(self, settings: Settings) -> None:
-        secret = settings.secret or _kept_secret(settings.data / "secret.key")
+        file = settings.data / "secret.key"
+        secret = settings.secret or _kept_secret(file)
         if len(secret) < LEAST:
+            where = "KINORA_SECRET" if settings.secret else str(file)
             raise SecretError(
-                f"The service's secret has {len(secret)} characters and needs {LEAST} or more: set KINORA_SECRET to a"
-                ' long random one, such as that of `python -c "import secrets; print(secrets.token_urlsafe(48))"`.'
+                f"{where}, the service's secret, has {len(secret)} characters and needs {LEAST} or more: put a long"
+                ' random one there, such as that of `python -c "import secrets; print(secrets.token_urlsafe(48))"`.'
             )
         self._fernet = Fernet(base64.urlsafe_b64encode(_derived(secret, b"kinora: secrets at rest")))
         self._signing = _derived(secret, b"kinora: signed links")

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
@@ -92,11 +93,17 @@ def serve(service: Service, listening: socket.socket, on_ready: Callable[[], Non
 
 
 class Server(uvicorn.Server):
-    """Says when it is ready."""
+    """Says when it is ready, and returns after a signal: uvicorn's own way ends the process before its workers."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -154,7 +161,7 @@ class Kept:
             self._next = now + (0.0 if lived > HEALTHY_SECONDS else self._backoff)
         if now >= self._next:
             self._started = now
-            command = [sys.executable, "-m", "kinora.cli.main", "worker"]
+            command = [sys.executable, "-m", "kinora.cli.main", "worker", "--parent", str(os.getpid())]
             # A session of its own: Ctrl-C is ours to pass on, in order.
             self._process = subprocess.Popen(command, env=self._environment, start_new_session=True)  # noqa: S603
 

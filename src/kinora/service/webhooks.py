@@ -7,7 +7,7 @@ processes may run one.
 from __future__ import annotations
 
 import threading
-from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC
@@ -21,6 +21,7 @@ from kinora.service import deliveries
 from kinora.service.addresses import place_of
 from kinora.service.deliveries import Delivery, Result
 from kinora.service.errors import Invalid, TooManyRequests
+from kinora.service.lanes import THREADS, Lanes
 from kinora.service.observing import log
 from kinora.service.outside import Answer, post
 from kinora.service.sealing import Sealer
@@ -32,12 +33,6 @@ __all__ = ["Sender", "Webhooks"]
 
 TIMEOUT = 15.0
 """Seconds for one attempt, looking up the host included."""
-THREADS = 32
-PER_ORIGIN = 4
-PER_ACCOUNT = 8
-FOR_SILENT = THREADS // 2
-"""Threads that origins may have together which did not answer last time: the others go on while these time out."""
-SILENT_KEPT = 5_000
 POLL_SECONDS = 0.2
 TEST_TASK = 0
 """The task of a test callback."""
@@ -119,12 +114,22 @@ class Webhooks:
 class Sender:
     """Sends what is due. A process needs one; several share the work."""
 
-    def __init__(self, database: Database, sealer: Sealer, settings: Settings, *, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        settings: Settings,
+        *,
+        timeout: float = TIMEOUT,
+        gaps: Sequence[float] = deliveries.GAPS,
+    ) -> None:
+        """`timeout` of an attempt and the `gaps` between attempts are in seconds. A lease is twice the timeout."""
         self._database = database
         self._secrets = Secrets(sealer)
         self._settings = settings
         self._timeout = timeout
-        self._lanes = _Lanes()
+        self._gaps = gaps
+        self._lanes = Lanes()
         self._log = log("kinora.webhooks")
 
     def run(self, stop: threading.Event) -> None:
@@ -167,7 +172,15 @@ class Sender:
 
         try:
             with self._database.write() as c:
-                return deliveries.claim(c, now, free, admits=admits, not_accounts=accounts, not_origins=origins)
+                return deliveries.claim(
+                    c,
+                    now,
+                    free,
+                    lease_ms=round(self._timeout * 2000),
+                    admits=admits,
+                    not_accounts=accounts,
+                    not_origins=origins,
+                )
         except BaseException:
             for delivery in entered:
                 self._lanes.leave(delivery, None)
@@ -178,7 +191,7 @@ class Sender:
         try:
             result = self._attempt(delivery, now_ms() if now is None else now)
             with self._database.write() as c:
-                deliveries.record(c, delivery, result, now_ms() if now is None else now)
+                deliveries.record(c, delivery, result, now_ms() if now is None else now, self._gaps)
         except SQLAlchemyError as error:
             # Not written down, so sent again when the lease is over.
             self._log.warning("a callback's answer was not kept", id=str(delivery.id), error=str(error))
@@ -218,68 +231,3 @@ def _seconds(retry_after: str, now: int) -> float:
         date = parsedate_to_datetime(retry_after)
         return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now / 1000)
     return 0.0
-
-
-class _Lanes:
-    """Who may have a thread: so many in all, for one account, for one origin, and for origins that keep silent."""
-
-    def __init__(self) -> None:
-        self.freed = threading.Event()
-        self._lock = threading.Lock()
-        self._all = 0
-        self._in_silence = 0
-        self._accounts: Counter[int] = Counter()
-        self._origins: Counter[str] = Counter()
-        self._silent: OrderedDict[str, None] = OrderedDict()
-        self._slow: set[int] = set()  # deliveries that entered while their origin was silent
-
-    def free(self) -> int:
-        with self._lock:
-            return THREADS - self._all
-
-    def full(self) -> tuple[list[int], list[str]]:
-        """Accounts and origins that no more is admitted of."""
-        with self._lock:
-            accounts = [account for account, n in self._accounts.items() if n >= PER_ACCOUNT]
-            origins = {origin for origin, n in self._origins.items() if n >= PER_ORIGIN}
-            if self._in_silence >= FOR_SILENT:
-                origins.update(self._silent)
-            return accounts, sorted(origins)
-
-    def enter(self, delivery: Delivery) -> bool:
-        with self._lock:
-            silent = delivery.origin in self._silent
-            if (
-                self._all >= THREADS
-                or self._accounts[delivery.account_id] >= PER_ACCOUNT
-                or self._origins[delivery.origin] >= PER_ORIGIN
-                or (silent and self._in_silence >= FOR_SILENT)
-            ):
-                return False
-            self._count(delivery, 1)
-            if silent:
-                self._slow.add(delivery.id)
-                self._in_silence += 1
-            return True
-
-    def leave(self, delivery: Delivery, result: Result | None) -> None:
-        with self._lock:
-            self._count(delivery, -1)
-            if delivery.id in self._slow:
-                self._slow.remove(delivery.id)
-                self._in_silence -= 1
-            self._silent.pop(delivery.origin, None)
-            if result is not None and not result.heard:
-                self._silent[delivery.origin] = None
-                while len(self._silent) > SILENT_KEPT:
-                    self._silent.popitem(last=False)
-        self.freed.set()
-
-    def _count(self, delivery: Delivery, n: int) -> None:
-        self._all += n
-        self._accounts[delivery.account_id] += n
-        self._origins[delivery.origin] += n
-        if not self._accounts[delivery.account_id]:
-            del self._accounts[delivery.account_id]
-        if not self._origins[delivery.origin]:
-            del self._origins[delivery.origin]

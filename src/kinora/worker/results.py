@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from PIL import Image
 from kinora.media.chunks import work_folder
 from kinora.media.film import read_film_recipe
 from kinora.media.h264 import encode, film_notes
+from kinora.media.label import draw_label, label_for
 from kinora.media.output import whole_file
 from kinora.media.picture import read_picture
 from kinora.worker.events import Job, MadeFile
@@ -30,7 +32,9 @@ Frames = npt.NDArray[np.uint8]
 FILM = "film.mp4"
 LONGEST = 512
 """Pixels of a thumbnail's longer side."""
-SAVE = re.compile(r"latents-(\d+)-(\d+)\.save")
+SAVE = re.compile(r"latents-(\d{6,})\.save")
+CHUNKS = re.compile(r"record\.json|\d+\.(mp4|memory)")
+PICTURE = re.compile(r"picture-\d+\.png")
 
 
 class Kept:
@@ -44,23 +48,22 @@ class Kept:
         saves = self._saves()
         return saves[-1].read_bytes() if saves else None
 
-    def keep(self, part: int, step: int, data: bytes) -> tuple[str, ...]:
-        """Put a save there, made after `step` steps of the job's `part`-th piece, in place of the ones before; returns
-        all files that belong to it now.
-        """
-        path = self._folder / f"latents-{part:04d}-{step:04d}.save"
+    def keep(self, data: bytes) -> tuple[str, ...]:
+        """Put a save there in place of the one before; returns all files that belong to it now."""
+        saves = self._saves()
+        number = 1 + int(saves[-1].stem.rpartition("-")[2]) if saves else 0
+        path = self._folder / f"latents-{number:06d}.save"
         with whole_file(path, force=True) as file:
             file.write_bytes(data)
-        for older in self._saves():
-            if older != path:
-                older.unlink()
+        for older in saves:
+            older.unlink()
         return self.files()
 
     def files(self) -> tuple[str, ...]:
         """Names of all that another attempt needs."""
         begun = work_folder(self._folder / FILM)
-        chunks = [path for path in begun.glob("*") if re.fullmatch(r"record\.json|\d+\.(mp4|memory)", path.name)]
-        done = [path for path in self._folder.glob("picture-*.png") if "marked" not in path.name]
+        chunks = [path for path in begun.glob("*") if CHUNKS.fullmatch(path.name)]
+        done = [path for path in self._folder.glob("picture-*.png") if PICTURE.fullmatch(path.name)]
         return tuple(sorted(str(path.relative_to(self._folder)) for path in [*chunks, *done, *self._saves()[-1:]]))
 
     def _saves(self) -> list[Path]:
@@ -78,14 +81,7 @@ def labelled(frames_FHW3: Frames, job: Job, *, first: int, rate: float, througho
     """
     if not (job.label or throughout):
         return frames_FHW3
-    from dataclasses import replace
-
-    from kinora.media.label import draw_label, label_for
-
-    label = label_for(job.language)
-    if throughout:
-        label = replace(label, seconds=float("inf"))
-    return draw_label(frames_FHW3, first, rate, label)
+    return draw_label(frames_FHW3, first, rate, replace(label_for(job.language), throughout=throughout))
 
 
 def film_made(job: Job) -> MadeFile:

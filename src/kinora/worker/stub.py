@@ -143,7 +143,7 @@ class _Walk:
             cells_FHW3 = np.sin(3.0 * cells_FHW3 + np.float32(step), dtype=np.float32)
             every = self.job.save_steps
             if step < self._steps and ((every and step % every == 0) or self._tell.ending()):
-                self._tell.saved(self._kept.keep(self.index, step, self._save(cells_FHW3, step)))
+                self._tell.saved(self._kept.keep(self._save(cells_FHW3, step)))
             if 2 * step == self._steps:
                 self._tell.preview(jpeg_of(self._drawn(cells_FHW3)[0], longest=64, quality=70))
             self._told(step)

@@ -13,6 +13,8 @@ import socket
 import threading
 from concurrent.futures import Future
 
+from sqlalchemy.exc import DBAPIError
+
 from kinora.service.engine import config_of
 from kinora.service.observing import log as logger
 from kinora.service.service import Service
@@ -33,8 +35,11 @@ DECLARED_DEAD = 3
 class Worker:
     """One worker process. `run` returns when it was told to end and its task is done or given back."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, parent: int | None = None) -> None:
+        """`parent`: the process whose end it is not to outlive."""
         self._service = service
+        self._parent = parent
+        self._told = threading.Event()
         # A new one for each start: what an earlier process of this host had is not ours.
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._workers = Workers(service.database, service.settings)
@@ -45,9 +50,8 @@ class Worker:
     def run(self) -> None:
         """Work until SIGTERM or SIGINT: a task under way may go on for `grace_seconds`, then it goes back."""
         settings = self._service.settings
-        told = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: told.set())
+            signal.signal(number, lambda _number, _frame: self._told.set())
         # The row first: nobody may take a worker for dead that has just claimed its first task.
         self._workers.arrive(self.id, os.getpid(), settings.device, settings.model_names)
         threads = [
@@ -68,7 +72,7 @@ class Worker:
             poll_seconds=settings.poll_seconds,
         )
         log.info("worker ready", worker=self.id, models=list(settings.model_names))
-        told.wait()
+        self._told.wait()
         self._leave(settings.grace_seconds)
 
     def _carry(self, task_id: int) -> None:
@@ -91,10 +95,17 @@ class Worker:
 
     def _beat(self) -> None:
         while not self._ended.wait(self._service.settings.beat_seconds):
-            if not self._workers.beat(self.id):
+            try:
+                heard = self._workers.beat(self.id)
+            except DBAPIError as error:
+                log.warning("beat", worker=self.id, error=str(error.orig))
+                continue
+            if not heard:
                 log.error("declared dead", worker=self.id)
                 self._carrier.close()
                 os._exit(DECLARED_DEAD)
+            if self._parent is not None and os.getppid() != self._parent:
+                self._told.set()
 
     def _leave(self, grace: float) -> None:
         log.info("worker leaving", worker=self.id)

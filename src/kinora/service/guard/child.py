@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import av
+
 from kinora.core.errors import KinoraError
 from kinora.media.h264 import plain
 from kinora.service.guard.cage import allow_only, limit
@@ -53,7 +55,7 @@ def attempt(job: Job) -> dict[str, Any]:
         return {"unfit": str(refused)}
     except MemoryError:
         return {"unfit": "The file needs more memory than a film or picture of its size does; it is damaged."}
-    except OSError as error:
+    except (OSError, av.FFmpegError) as error:
         if error.errno in FULL:
             return {"trouble": "There is no room to work on the file. Try again later."}
         return {"unfit": f"The file cannot be read as what it begins like ({plain(error)}). Save or copy it again."}

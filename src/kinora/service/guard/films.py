@@ -80,7 +80,8 @@ def _opened(job: Job) -> InputContainer:
         "codec_whitelist": ",".join(sorted(FILM_CODECS | SOUND_CODECS)),
         "max_streams": "100",
     }
-    return av.open(job.source, format=job.reader, options=options)
+    # Titles in old encodings are not read, so they need not be right.
+    return av.open(job.source, format=job.reader, options=options, metadata_errors="replace")
 
 
 FORMATS = {

@@ -7,8 +7,19 @@ import numpy as np
 from .acts import ACTS, BOX_ACTS, edges
 from .bombs import FILM_BOMBS, PICTURE_BOMBS
 from .good import SEED, film, films, pictures
+from .tally import Tally, take_all
 
-__all__ = ["FILM_BOMBS", "PICTURE_BOMBS", "film", "film_mutant", "films", "image_mutant", "pictures"]
+__all__ = [
+    "FILM_BOMBS",
+    "PICTURE_BOMBS",
+    "Tally",
+    "film",
+    "film_mutant",
+    "films",
+    "image_mutant",
+    "pictures",
+    "take_all",
+]
 
 
 def image_mutant(index: int) -> tuple[str, bytes]:
@@ -25,7 +36,7 @@ def image_mutant(index: int) -> tuple[str, bytes]:
         act = ACTS[int(rng.integers(len(ACTS)))]
         data = act(data, rng, edges(data))
         done.append(act.__name__)
-    return f"{name}: {', '.join(done)}", data
+    return f"{index} {name}: {', '.join(done)}", data
 
 
 def film_mutant(index: int) -> tuple[str, bytes]:
@@ -43,4 +54,4 @@ def film_mutant(index: int) -> tuple[str, bytes]:
         act = acts[int(rng.integers(len(acts)))]
         data = act(data, rng, edges(data))
         done.append(act.__name__)
-    return f"{name}: {', '.join(done)}", data
+    return f"{index} {name}: {', '.join(done)}", data

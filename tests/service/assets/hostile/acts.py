@@ -1,4 +1,4 @@
-"""What is done to good files: each act takes a file, a generator and the edges of its boxes, and returns a worse one."""
+"""What is done to good files: an act takes a file, a generator and the edges of its boxes, and returns a worse one."""
 
 from __future__ import annotations
 

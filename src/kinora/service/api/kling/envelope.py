@@ -96,7 +96,10 @@ class KlingRoute(FamilyRoute):
     @classmethod
     def render(cls, error: ServiceError, request: Request) -> JSONResponse:
         code = code_of(error)
-        body = {"code": code, "message": error.message, "request_id": request_id(request)}
+        field = error.field if isinstance(error, Invalid) else ""
+        # The envelope has no place of its own for the field.
+        message = error.message if not field or field in error.message else f"{field}: {error.message}"
+        body = {"code": code, "message": message, "request_id": request_id(request)}
         return JSONResponse(body, status_code=CODES[code])
 
 

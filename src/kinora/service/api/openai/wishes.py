@@ -11,12 +11,12 @@ from kinora.core.request import SEED_LIMIT, Request
 from kinora.service.accounts import Caller
 from kinora.service.api.openai.characters import references_of
 from kinora.service.api.openai.forms import Asked
-from kinora.service.api.openai.inputs import output_of, picture_of, source_of, video_task
+from kinora.service.api.openai.inputs import mask_of, output_of, picture_of, source_of, video_task
 from kinora.service.api.openai.shapes import video_id
 from kinora.service.api.openai.sizes import exact, seconds_of, shape_of
 from kinora.service.assets import Asset
 from kinora.service.catalogue import Card
-from kinora.service.creating import MOST_PICTURES, Wanted, blank_footage, blank_mask, blank_still
+from kinora.service.creating import MOST_PICTURES, Wanted, blank_footage, blank_still
 from kinora.service.errors import Invalid, Missing, Unsupported
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def remix_wish(service: Service, caller: Caller, said: str, asked: Asked) -> Wan
     parent = video_task(service, caller, said)
     output = output_of(parent)
     prompt = _prompt(asked)
-    request = _request_of(service, caller, dict(parent.request), service.catalogue.card(parent.model))
+    request = _request_of(service, caller, asked, dict(parent.request), service.catalogue.card(parent.model))
     return Wanted(
         kind=parent.kind, prompt=prompt, negative=request.negative, model=parent.model, seconds=request.seconds,
         aspect=request.aspect, size=request.size, quality=request.quality, seed=request.seed,
@@ -104,7 +104,7 @@ def edit_wish(service: Service, caller: Caller, asked: Asked) -> Wanted:
             field="mask",
         )
     footage = _footage(source.asset, card)
-    region = Region(footage=footage, mask=blank_mask(mask))
+    region = Region(footage=footage, mask=mask_of(service, asked, mask))
     return Wanted(
         kind="edit",
         prompt=prompt,
@@ -164,7 +164,7 @@ def _footage(asset: Asset, card: Card) -> Footage:
     return blank_footage(replace(asset, frames=frames, frame_rate=card.frame_rate))
 
 
-def _request_of(service: Service, caller: Caller, record: dict[str, Any], card: Card) -> Request:
+def _request_of(service: Service, caller: Caller, asked: Asked, record: dict[str, Any], card: Card) -> Request:
     """A task's request again, its materials as blank as when it was accepted."""
 
     def find(kind: str, name: str, digest: str) -> Material:
@@ -176,6 +176,6 @@ def _request_of(service: Service, caller: Caller, record: dict[str, Any], card: 
             return _footage(asset, card)
         if kind == "voice":
             raise Unsupported("A video that was made to speak cannot be remixed; send its track again.")
-        return blank_mask(asset) if kind == "mask" else blank_still(asset)
+        return mask_of(service, asked, asset) if kind == "mask" else blank_still(asset)
 
     return Request.from_record(record, find)

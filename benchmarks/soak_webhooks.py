@@ -1,0 +1,225 @@
+"""No callback is missed: a receiver that fails half the time, senders that are killed, and what has arrived in the end.
+
+    python benchmarks/soak_webhooks.py                                  # 5,000 events, 100 kills, SQLite
+    python benchmarks/soak_webhooks.py --database postgresql://...      # the same on Postgres
+
+The schedule of attempts is the service's own with its gaps shortened, so that ten attempts take a minute instead of three
+days. Every second answer of the receiver fails: with an error, by hanging up, or by not answering; each event fails
+at most eight times, as an event that fails ten times is dead by its rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from kinora.service.sealing import Sealer
+from kinora.service.settings import Settings
+from kinora.service.store import Database, new_id, now_ms, open_database, tables
+from kinora.service.webhooks import Sender, Webhooks
+
+GAPS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0)
+TIMEOUT = 0.5
+MOST_FAILURES = 8
+STATES = ("submitted", "processing", "succeed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What came of it. `missed` are events without an answer of 2xx, `unordered` tasks whose events were first tried in
+    another order than they were queued in.
+    """
+
+    events: int
+    kills: int
+    missed: int
+    dead: int
+    forged: int
+    unordered: int
+    failures_answered: int
+    arrived_more_than_once: int
+    seconds: float
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """Fails every second time, and checks every signature as a customer would."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, secret: str, seed: int) -> None:
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.webhook = Webhook(secret)
+        self.random = random.Random(seed)
+        self.lock = threading.Lock()
+        self.first_tried: list[int] = []
+        self.failed: Counter[int] = Counter()
+        self.accepted: Counter[int] = Counter()
+        self.forged = 0
+
+    def choose(self, event: int) -> str:
+        """What to do with an event."""
+        with self.lock:
+            if not self.failed[event] and not self.accepted[event]:
+                self.first_tried.append(event)
+            if self.failed[event] < MOST_FAILURES and self.random.random() < 0.5:
+                self.failed[event] += 1
+                return self.random.choice(("500", "502", "302", "429", "hang up", "hang up", "silence"))
+            return "accept"
+
+    def handle_error(self, *_: object) -> None: ...
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        try:
+            event = self.server.webhook.verify(body, dict(self.headers.items()))
+        except WebhookVerificationError:
+            self.server.forged += 1
+            return
+        action = self.server.choose(event["event"])
+        if action == "silence":
+            time.sleep(TIMEOUT * 1.5)
+        elif action == "accept":
+            self.send_response(200)
+            self.end_headers()
+            with self.server.lock:
+                self.server.accepted[event["event"]] += 1
+        elif action != "hang up":
+            self.send_response(int(action))
+            self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def soak(
+    settings: Settings, *, events: int, kills: int, senders: int = 2, seed: int = 0, wait: float = 600.0
+) -> Figures:
+    """Queue events while senders are killed, wait until nothing is waiting, and count."""
+    database = open_database(settings)
+    webhooks = Webhooks(database, Sealer(settings))
+    account_id = _account(database)
+    receiver = Receiver(webhooks.rotate(account_id), seed)
+    threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    started = time.monotonic()
+    processes = [_sender(settings) for _ in range(senders)]
+    try:
+        queueing = threading.Thread(target=_queue, args=(database, webhooks, account_id, receiver.server_port, events))
+        queueing.start()
+        _kill(processes, settings, kills, seed, events)
+        queueing.join()
+        while webhooks.counts()["waiting"] and time.monotonic() - started < wait:
+            time.sleep(0.1)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        receiver.shutdown()
+        receiver.server_close()
+    counts = webhooks.counts()
+    database.close()
+    last: dict[int, int] = {}
+    unordered = 0
+    for event in receiver.first_tried:
+        unordered += last.get(event // len(STATES), -1) > event
+        last[event // len(STATES)] = event
+    return Figures(
+        events=events,
+        kills=kills,
+        missed=events - len(receiver.accepted),
+        dead=counts["dead"] + counts["waiting"],
+        forged=receiver.forged,
+        unordered=unordered,
+        failures_answered=receiver.failed.total(),
+        arrived_more_than_once=sum(n > 1 for n in receiver.accepted.values()),
+        seconds=round(time.monotonic() - started, 1),
+    )
+
+
+def _account(database: Database) -> int:
+    account_id = new_id()
+    with database.write() as c:
+        c.execute(
+            sa.insert(tables.accounts).values(
+                id=account_id,
+                name="soak",
+                role="member",
+                state="active",
+                plan="free",
+                language="en",
+                created_at=now_ms(),
+            )
+        )
+    return account_id
+
+
+def _queue(database: Database, webhooks: Webhooks, account_id: int, port: int, events: int) -> None:
+    """Each task has three events, each in a transaction of its own, as the service writes them."""
+    for first in range(0, events, len(STATES)):
+        task_id = new_id()
+        for event in range(first, min(first + len(STATES), events)):
+            body = json.dumps({"event": event, "task_id": str(task_id), "task_status": STATES[event % len(STATES)]})
+            with database.write() as c:
+                webhooks.queue(c, account_id, task_id, f"http://127.0.0.1:{port}/hook", body.encode())
+
+
+def _kill(processes: list[subprocess.Popen[bytes]], settings: Settings, kills: int, seed: int, events: int) -> None:
+    """SIGKILL a sender at random and start another, while there is work."""
+    chance = random.Random(seed + 1)
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.2, 1.0) * min(1.0, events / 1000 + 0.7))
+        at = chance.randrange(len(processes))
+        os.kill(processes[at].pid, signal.SIGKILL)
+        processes[at].wait()
+        processes[at] = _sender(settings)
+
+
+def _sender(settings: Settings) -> subprocess.Popen[bytes]:
+    told = {"data": str(settings.data), "database": settings.database, "secret": settings.secret, "loopback": True}
+    return subprocess.Popen([sys.executable, str(Path(__file__).resolve()), "--send", json.dumps(told)])
+
+
+def _send(told: str) -> None:
+    settings = Settings(**json.loads(told))
+    database = Database(settings.database_url)
+    Sender(database, Sealer(settings), settings, timeout=TIMEOUT, gaps=GAPS).run(threading.Event())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=5000)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--database", default="", help="SQLAlchemy URL; a SQLite file of its own without it")
+    parser.add_argument("--send", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.send:
+        _send(arguments.send)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data=Path(folder), database=arguments.database, loopback=True, secret="s" * 32)
+        figures = soak(settings, events=arguments.events, kills=arguments.kills, seed=arguments.seed, wait=3600)
+    print(json.dumps(asdict(figures), indent=1))
+    sys.exit(bool(figures.missed or figures.dead or figures.forged))
+
+
+if __name__ == "__main__":
+    main()

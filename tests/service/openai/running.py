@@ -1,0 +1,97 @@
+"""A service on a real socket, and a real worker process with the stub model: for the tests of three folders."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from kinora.service.accounts import Account
+from kinora.service.settings import Settings
+
+
+class Running:
+    """A service that listens, in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        from kinora.service.api.app import create_app
+        from kinora.service.service import open_service
+
+        self.settings = settings
+        self.service = open_service(settings)
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(create_app(self.service), log_config=None, access_log=False, lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self._thread.start()
+        until = time.monotonic() + 20
+        while not self._server.started:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        self._accounts = 0
+
+    def account(self, *, plan: str = "house", units: int = 1_000_000) -> Account:
+        self._accounts += 1
+        account = self.service.accounts.create(f"account {self._accounts}", plan=plan, language="en")
+        if units:
+            with self.service.database.write() as c:
+                self.service.ledger.grant(c, account.id, units, source="gift", period="test")
+        return account
+
+    def key(self, account: Account) -> str:
+        return self.service.accounts.new_key(account.id, "test").secret
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        self.service.close()
+
+
+def settings_of(folder: Path, **values: Any) -> Settings:
+    return Settings(
+        data=folder, port=0, loopback=True, secret="a secret of thirty-two characters!", models="stub",
+        requests_per_minute=0, poll_seconds=0.05, beat_seconds=0.5, lease_seconds=10, grace_seconds=1, **values,
+    )  # fmt: skip
+
+
+@contextmanager
+def running(folder: Path, **values: Any) -> Iterator[Running]:
+    """A service without a worker: tasks stay where they are."""
+    made = Running(settings_of(folder, **values))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def with_worker(made: Running) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process of a service."""
+    from kinora.service.serving import environment_of
+
+    environment = {**os.environ, **environment_of(made.settings), "KINORA_STUB_FAULTS": "1", "OMP_NUM_THREADS": "1"}
+    with (made.settings.data / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())", "worker"],
+            env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            yield worker
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            try:
+                worker.wait(15)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
