@@ -109,11 +109,16 @@ class Process:
             self.start()
 
     def children(self) -> list[int]:
-        path = Path(f"/proc/{self.process.pid}/task")
-        try:
-            return [int(pid) for each in path.iterdir() for pid in (each / "children").read_text().split()]
-        except OSError:
-            return []
+        """The process's own: a worker's model process."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(path.read_text().rpartition(")")[2].split()[1])
+            except OSError:  # it ended meanwhile
+                continue
+            if parent == self.process.pid:
+                found.append(int(path.parent.name))
+        return found
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -304,7 +309,7 @@ def free_port() -> int:
 def settings_for(folder: Path, database: str = "") -> Settings:
     return Settings(
         data=folder / "data", database=database, secret=SECRET, port=free_port(), models="stub", workers=0, loopback=True,
-        lease_seconds=1.5, beat_seconds=0.3, poll_seconds=0.05, attempts=10, requests_per_minute=0,
+        lease_seconds=4.0, beat_seconds=0.5, poll_seconds=0.05, attempts=10, requests_per_minute=0,
     )  # fmt: skip
 
 

@@ -3,9 +3,9 @@
     python benchmarks/soak_webhooks.py                                  # 5,000 events, 100 kills, SQLite
     python benchmarks/soak_webhooks.py --database postgresql://...      # the same on Postgres
 
-The schedule of attempts is the service's own with its gaps shortened, so that ten attempts take a minute instead of three
-days. Every second answer of the receiver fails: with an error, by hanging up, or by not answering; each event fails
-at most eight times, as an event that fails ten times is dead by its rules.
+The schedule of attempts is the service's own with its gaps shortened: ten attempts take seconds, not three days. Every
+second answer of the receiver fails: with an error, by hanging up, or by not answering; each event fails at most eight
+times, as an event that fails ten times is dead by the rules.
 """
 
 from __future__ import annotations
@@ -111,20 +111,27 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
 
 def soak(
-    settings: Settings, *, events: int, kills: int, senders: int = 2, seed: int = 0, wait: float = 600.0
+    settings: Settings,
+    *,
+    events: int,
+    kills: int,
+    pace: float = 1.0,
+    senders: int = 2,
+    seed: int = 0,
+    wait: float = 600.0,
 ) -> Figures:
-    """Queue events while senders are killed, wait until nothing is waiting, and count."""
+    """Queue events while senders are killed, wait until nothing is waiting, and count. `pace` multiplies the gaps."""
     database = open_database(settings)
     webhooks = Webhooks(database, Sealer(settings))
     account_id = _account(database)
     receiver = Receiver(webhooks.rotate(account_id), seed)
     threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     started = time.monotonic()
-    processes = [_sender(settings) for _ in range(senders)]
+    processes = [_sender(settings, pace) for _ in range(senders)]
     try:
         queueing = threading.Thread(target=_queue, args=(database, webhooks, account_id, receiver.server_port, events))
         queueing.start()
-        _kill(processes, settings, kills, seed, events)
+        _kill(processes, settings, pace, kills, seed)
         queueing.join()
         while webhooks.counts()["waiting"] and time.monotonic() - started < wait:
             time.sleep(0.1)
@@ -160,7 +167,7 @@ def _account(database: Database) -> int:
         c.execute(
             sa.insert(tables.accounts).values(
                 id=account_id,
-                name="soak",
+                name=f"soak {account_id}",
                 role="member",
                 state="active",
                 plan="free",
@@ -181,26 +188,27 @@ def _queue(database: Database, webhooks: Webhooks, account_id: int, port: int, e
                 webhooks.queue(c, account_id, task_id, f"http://127.0.0.1:{port}/hook", body.encode())
 
 
-def _kill(processes: list[subprocess.Popen[bytes]], settings: Settings, kills: int, seed: int, events: int) -> None:
+def _kill(processes: list[subprocess.Popen[bytes]], settings: Settings, pace: float, kills: int, seed: int) -> None:
     """SIGKILL a sender at random and start another, while there is work."""
     chance = random.Random(seed + 1)
     for _ in range(kills):
-        time.sleep(chance.uniform(0.2, 1.0) * min(1.0, events / 1000 + 0.7))
+        time.sleep(chance.uniform(0.3, 1.7))
         at = chance.randrange(len(processes))
         os.kill(processes[at].pid, signal.SIGKILL)
         processes[at].wait()
-        processes[at] = _sender(settings)
+        processes[at] = _sender(settings, pace)
 
 
-def _sender(settings: Settings) -> subprocess.Popen[bytes]:
+def _sender(settings: Settings, pace: float) -> subprocess.Popen[bytes]:
     told = {"data": str(settings.data), "database": settings.database, "secret": settings.secret, "loopback": True}
-    return subprocess.Popen([sys.executable, str(Path(__file__).resolve()), "--send", json.dumps(told)])
+    return subprocess.Popen([sys.executable, str(Path(__file__).resolve()), "--send", json.dumps(told), str(pace)])
 
 
-def _send(told: str) -> None:
+def _send(told: str, pace: str) -> None:
     settings = Settings(**json.loads(told))
     database = Database(settings.database_url)
-    Sender(database, Sealer(settings), settings, timeout=TIMEOUT, gaps=GAPS).run(threading.Event())
+    gaps = [gap * float(pace) for gap in GAPS]
+    Sender(database, Sealer(settings), settings, timeout=TIMEOUT, gaps=gaps).run(threading.Event())
 
 
 def main() -> None:
@@ -209,10 +217,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", default="", help="SQLAlchemy URL; a SQLite file of its own without it")
-    parser.add_argument("--send", help=argparse.SUPPRESS)
+    parser.add_argument("--send", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.send:
-        _send(arguments.send)
+        _send(*arguments.send)
         return
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data=Path(folder), database=arguments.database, loopback=True, secret="s" * 32)

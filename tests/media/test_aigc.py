@@ -208,6 +208,8 @@ def test_other_files_are_refused(tmp_path: Path, film: Path) -> None:
         write_aigc(tmp_path / "d.mp4", tmp_path / "out.mp4", FIELD)
     with pytest.raises(MediaError):
         read_aigc(tmp_path / "c.png")
+    with pytest.raises(MediaError, match="cannot be read"):
+        read_aigc(tmp_path / "absent.mp4")
     assert not list(tmp_path.glob("out*"))
     assert not list(tmp_path.glob(".kinora*"))
 

@@ -171,8 +171,20 @@ def test_unknown_characters_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path)
     monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
-    with pytest.raises(MediaError, match="龘"):
+    with pytest.raises(MediaError, match="the label '龘生成'; the shipped one lacks '龘'"):
         draw_label_on_picture(grey(0, 64, 64), Label(text="龘生成"))
+
+
+def test_a_font_without_a_capital_is_measured_by_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kinora.media.fonts.cmap import Face
+    from kinora.media.label import font_of, ink_height
+
+    monkeypatch.setattr(Face, "has", lambda self, point: point != ord("H"))
+    font_of.cache_clear()
+    font = font_of("国", 20)
+    assert 20 <= ink_height(font, "国") <= 21
+    assert ink_height(font, "H") < 20
+    font_of.cache_clear()
 
 
 def test_a_frame_costs_next_to_nothing() -> None:

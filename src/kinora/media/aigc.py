@@ -21,7 +21,7 @@ from typing import Any, Self
 from PIL import Image
 
 from kinora.core.errors import MediaError
-from kinora.media.output import whole_file
+from kinora.media.output import reason, whole_file
 
 __all__ = ["Aigc", "aigc_field", "embed", "kind_of", "read_aigc", "write_aigc"]
 
@@ -137,9 +137,12 @@ def embed(source: Path, into: Path, aigc: Aigc) -> None:
 
 
 def kind_of(path: Path) -> str:
-    """The media type by content; raises `MediaError` when it is none of ours."""
-    with path.open("rb") as file:
-        head = file.read(12)
+    """The media type by content; raises `MediaError` when it is none of ours or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read ({reason(error)}).") from error
     if head.startswith(PNG):
         return "image/png"
     if head.startswith(JPEG):

@@ -6,11 +6,12 @@ Everything stays on this machine: no time stamps of others, no revocation lists,
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinora import __version__
 from kinora.core.errors import MediaError
 from kinora.media.aigc import kind_of
 from kinora.media.output import whole_file
@@ -110,7 +111,9 @@ class Signer:
 
 
 def statement(title: str, produce_id: str, producer: str) -> dict[str, Any]:
-    maker = {"name": "Kinora", "version": __version__}
+    maker = {"name": "Kinora"}
+    with suppress(PackageNotFoundError):  # run from a folder of sources
+        maker["version"] = version("kinora")
     created = {"action": "c2pa.created", "digitalSourceType": GENERATED, "softwareAgent": maker}
     own = {"produce_id": produce_id, "producer": producer}
     return {

@@ -187,20 +187,22 @@ def broken(text: str, font: ImageFont.FreeTypeFont, width: int) -> tuple[str, ..
 
 @lru_cache(maxsize=64)
 def font_of(text: str, letter: int) -> ImageFont.FreeTypeFont:
-    """The font in the size at which a capital is drawn `letter` pixels high or a little more."""
-    face = find_font(text + "H")
+    """The font in the size at which a capital (without one: the text) is `letter` pixels high or a little more."""
+    face = find_font(text)
+    sample = "H" if face.has(ord("H")) else text
     size = letter
     while True:
         font = ImageFont.truetype(face.path, size, index=face.index, layout_engine=ImageFont.Layout.BASIC)
-        if ink_height(font) >= letter:
+        if ink_height(font, sample) >= letter:
             return font
         size += 1
 
 
-def ink_height(font: ImageFont.FreeTypeFont) -> int:
-    """Rows of a drawn H that are nearly covered: half covered ones do not survive a film's compression."""
-    image = Image.new("L", (4 * round(font.size), 4 * round(font.size)))
-    ImageDraw.Draw(image).text((font.size, 3 * font.size), "H", fill=255, font=font, anchor="ls")
+def ink_height(font: ImageFont.FreeTypeFont, sample: str) -> int:
+    """Rows that a sample's ink nearly covers: half covered ones do not survive a film's compression."""
+    size = round(font.size)
+    image = Image.new("L", (2 * size * (len(sample) + 1), 4 * size))
+    ImageDraw.Draw(image).text((size, 3 * size), sample, fill=255, font=font, anchor="ls")
     return int((np.asarray(image).max(axis=1) >= SOLID).sum())
 
 

@@ -141,7 +141,7 @@ def page(c: Connection, account_id: int, *, limit: int, before: int | None) -> l
 
 def counts(c: Connection) -> dict[str, int]:
     """How many are waiting, done and dead."""
-    found: dict[str, int] = dict(c.execute(select(_T.c.state, func.count()).group_by(_T.c.state)).tuples().all())
+    found: dict[str, int] = dict(c.execute(select(_T.c.state, func.count()).group_by(_T.c.state)).all())
     return {state: found.get(state, 0) for state in ("waiting", "done", "dead")}
 
 

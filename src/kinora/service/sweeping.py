@@ -12,7 +12,7 @@ from kinora.service.observing import log as logger
 from kinora.service.service import Service
 from kinora.service.store import now_ms
 from kinora.service.store.tables import answers, events, tasks
-from kinora.service.workers import Workers
+from kinora.service.workers import Watch, Workers
 
 __all__ = ["Sweeper"]
 
@@ -31,6 +31,7 @@ class Sweeper:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._workers = Workers(service.database, service.settings)
+        self._watch = Watch(service.settings.lease_seconds)
         self._due = {"adrift": 0.0, "retention": 0.0}
 
     def run(self, ended: threading.Event) -> None:
@@ -48,11 +49,18 @@ class Sweeper:
 
     def recover(self) -> list[int]:
         """Hand out again what dead workers had; returns the tasks."""
-        with self._service.database.write() as c:
-            held = self._service.engine.held_by_others(c, self._workers.bury(c))
-            if held:
+        here = self._workers.here()
+        silent = self._watch.silent(here)
+        with self._service.database.read() as c:
+            held = self._service.engine.held_by_others(c, here.keys() - silent)
+        if silent or held:
+            # Looked at again under the write lock: only what is still so is changed.
+            with self._service.database.write() as c:
+                self._workers.bury(c, silent)
+                held = self._service.engine.held_by_others(c, self._workers.listed(c))
                 self._service.engine.requeue(c, held)
-                log.warning("recovered", tasks=[str(task_id) for task_id in held])
+        if held:
+            log.warning("recovered", tasks=[str(task_id) for task_id in held], dead=sorted(silent))
         return held
 
     def bring_back(self) -> list[int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
@@ -12,9 +13,10 @@ from kinora.service.settings import Settings
 from kinora.service.store import Database, now_ms
 from kinora.service.store.tables import workers
 
-__all__ = ["WorkerRow", "Workers"]
+__all__ = ["Watch", "WorkerRow", "Workers"]
 
 HERE = ("live", "draining")
+ARE_HERE = workers.c.state.in_(HERE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +78,40 @@ class Workers:
                 if not here_only or (row["state"] in HERE and row["beat_at"] > now_ms() - self._lease_ms)
             ]
 
-    def bury(self, c: Connection) -> list[str]:
-        """Declare dead who was not heard of; the ids of those who are there."""
-        limit = now_ms() - self._lease_ms
-        here = workers.c.state.in_(HERE)
-        c.execute(update(workers).where(here, workers.c.beat_at < limit).values(state="dead"))
-        return [row[0] for row in c.execute(select(workers.c.id).where(here))]
+    def here(self) -> dict[str, int]:
+        """Who is there, and each one's last beat."""
+        with self._database.read() as c:
+            return {row.id: row.beat_at for row in c.execute(select(workers.c.id, workers.c.beat_at).where(ARE_HERE))}
+
+    def listed(self, c: Connection) -> list[str]:
+        """The ids of those who are there."""
+        return [row[0] for row in c.execute(select(workers.c.id).where(ARE_HERE))]
+
+    def bury(self, c: Connection, silent: Mapping[str, int]) -> None:
+        """Declare workers dead who still have no other beat than these."""
+        for worker_id, beat_at in silent.items():
+            same = workers.c.id == worker_id, workers.c.beat_at == beat_at
+            c.execute(update(workers).where(*same, ARE_HERE).values(state="dead"))
 
     def _set(self, worker_id: str, **values: object) -> bool:
         with self._database.write() as c:
-            return bool(
-                c.execute(
-                    update(workers).where(workers.c.id == worker_id, workers.c.state.in_(HERE)).values(**values)
-                ).rowcount
-            )
+            return bool(c.execute(update(workers).where(workers.c.id == worker_id, ARE_HERE).values(**values)).rowcount)
+
+
+class Watch:
+    """Who has been silent for too long, by this process's own clock: hosts need not agree on the time, and nobody is
+    taken for dead because the database was slow for all.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def silent(self, here: Mapping[str, int]) -> dict[str, int]:
+        """Those of `here` (last beats by worker) who have shown the same beat for the whole time."""
+        now = time.monotonic()
+        self._seen = {
+            worker_id: seen if (seen := self._seen.get(worker_id)) and seen[0] == beat_at else (beat_at, now)
+            for worker_id, beat_at in here.items()
+        }
+        return {worker_id: beat for worker_id, (beat, since) in self._seen.items() if now - since > self._seconds}

@@ -13,13 +13,14 @@ from kinora.service.store import Database, open_database
 
 
 @pytest.fixture
-def accounts(database: Database, settings: Settings) -> Accounts:
+def on_both(database: Database, settings: Settings) -> Accounts:
+    """Where the statements matter: on SQLite and on Postgres."""
     return Accounts(database, Sealer(settings))
 
 
 @pytest.fixture
-def sqlite_accounts(settings: Settings) -> Iterator[Accounts]:
-    """On SQLite alone: what is tested never comes to the database."""
+def accounts(settings: Settings) -> Iterator[Accounts]:
+    """Where they do not: on SQLite."""
     opened = open_database(settings)
     yield Accounts(opened, Sealer(settings))
     opened.close()

@@ -30,19 +30,20 @@ def test_an_account_is_as_it_was_made(accounts: Accounts) -> None:
         ("role", "owner"), ("plan", "gold"), ("language", "fr"), ("password", "short"), ("password", "x" * 1001),
     ],
 )  # fmt: skip
-def test_values_that_cannot_be_are_named(sqlite_accounts: Accounts, field: str, value: str) -> None:
+def test_values_that_cannot_be_are_named(accounts: Accounts, field: str, value: str) -> None:
     fields = {"name": "somebody"} | {field: value}
     with pytest.raises(Invalid) as refused:
-        sqlite_accounts.create(**fields)
+        accounts.create(**fields)
     assert refused.value.field == field
-    account = sqlite_accounts.create("somebody")
+    account = accounts.create("somebody")
     with pytest.raises(Invalid) as refused:
-        sqlite_accounts.change(account.id, **{field: value})
+        accounts.change(account.id, **{field: value})
     assert refused.value.field == field
-    assert sqlite_accounts.get(account.id) == account
+    assert accounts.get(account.id) == account
 
 
-def test_names_are_taken_once(accounts: Accounts) -> None:
+def test_names_are_taken_once(on_both: Accounts) -> None:
+    accounts = on_both
     accounts.create("studio")
     other = accounts.create("other")
     with pytest.raises(Clash, match='"studio" already'):
@@ -55,7 +56,8 @@ def test_names_are_taken_once(accounts: Accounts) -> None:
         accounts.create("cafe\u0301")
 
 
-def test_accounts_change_and_are_listed(accounts: Accounts) -> None:
+def test_accounts_change_and_are_listed(on_both: Accounts) -> None:
+    accounts = on_both
     made = [accounts.create(f"account {number}") for number in range(5)]
     changed = accounts.change(made[2].id, name="new", plan="ultra", language="en", role="admin", state="suspended")
     assert accounts.get(made[2].id) == changed
@@ -108,7 +110,8 @@ def test_a_key_is_revoked_by_its_account_alone(accounts: Accounts) -> None:
         accounts.authenticate(key.secret)
 
 
-def test_no_secret_is_in_the_database(accounts: Accounts, database: Database) -> None:
+def test_no_secret_is_in_the_database(on_both: Accounts, database: Database) -> None:
+    accounts = on_both
     account = accounts.create("studio", password=PASSWORD)
     secrets = [
         accounts.new_key(account.id, "key").secret,
@@ -124,7 +127,8 @@ def test_no_secret_is_in_the_database(accounts: Accounts, database: Database) ->
         assert secret[12:] not in kept
 
 
-def test_a_login_is_a_session_that_ends(accounts: Accounts) -> None:
+def test_a_login_is_a_session_that_ends(on_both: Accounts) -> None:
+    accounts = on_both
     account = accounts.create("studio", password=PASSWORD)
     session = accounts.login(" studio ", PASSWORD)
     caller = accounts.authenticate(session.secret)

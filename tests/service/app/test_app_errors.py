@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 from collections.abc import Callable
@@ -43,7 +44,6 @@ def is_openai(answer: httpx.Response) -> bool:
         ("/api", is_native),
         ("/kling/v1/nothing", is_kling),
         ("/proxy/kling/v1/nothing", is_kling),
-        ("/v1/videos/nothing/at/all", is_kling),
         ("/openai/v1/nothing", is_openai),
     ],
 )
@@ -73,7 +73,7 @@ def test_a_method_that_a_path_does_not_take(tenant: httpx.Client) -> None:
         (b'{"kind": "film", "prompt": "a"}', "kind", "cannot be 'film'"),
         (b'{"kind": "text_to_video", "prompt": "a", "seconds": NaN}', "seconds", "finite"),
         (b'{"kind": "text_to_video", "prompt": "\\ud800"}', "prompt", "unicode"),
-        (b'{"kind": "text_to_video", "prompt": "a", "\\ud800": 1}', "\\ud800", "no field"),
+        (b'{"kind": "text_to_video", "prompt": "a", "\\ud800": 1}', None, "unicode"),
         (b'{"kind": "text_to_video", "prompt": "a", "camera": {"pan": 11}}', "camera.pan", "less than or equal to 10"),
         (b'{"kind": "text_to_video", "prompt": "a", "keyframes": [{"asset": 1}]}', "keyframes[0].asset", "string"),
         (b'{"kind": "image_to_video", "prompt": "a"}', None, "give one of them"),
@@ -117,32 +117,30 @@ def test_every_answer_has_an_id_and_security_headers(served: Any) -> None:
     assert nobody.get("/api/tasks").json()["error"]["request_id"] not in ids
 
 
-def test_hsts_only_where_the_world_reaches_us_by_https(serve: Any) -> None:
-    served = serve(public_url="https://films.example")
-    assert served.nobody().get("/healthz").headers["strict-transport-security"].startswith("max-age=")
-    task = served.tenant().post("/api/tasks", json={"kind": "text_to_video", "prompt": "a ball"}).json()
-    assert task["state"] == "submitted"
-
-
 @pytest.mark.parametrize(
-    ("method", "path", "kind", "shape"),
+    ("method", "path", "kind", "shape", "status"),
     [
-        ("POST", "/api/tasks", "application/json", is_native),
-        ("POST", "/kling/v1/videos/text2video", "application/json", is_kling),
-        ("POST", "/openai/v1/videos", "multipart/form-data; boundary=x", is_openai),
-        ("PUT", "/api/uploads/a.png", "image/png", is_native),
+        ("POST", "/api/tasks", "application/json", is_native, 413),
+        # Kling's table of codes knows no 413.
+        ("POST", "/kling/v1/videos/text2video", "application/json", is_kling, 400),
+        ("POST", "/openai/v1/videos", "multipart/form-data; boundary=x", is_openai, 413),
+        ("PUT", "/api/uploads/a.png", "image/png", is_native, 413),
     ],
 )
-def test_a_body_too_large_is_refused_before_and_while_it_comes(
-    served: Any, method: str, path: str, kind: str, shape: Callable[[httpx.Response], bool]
+def test_a_body_that_says_it_is_too_large_is_refused_at_once(
+    served: Any, method: str, path: str, kind: str, shape: Callable[[httpx.Response], bool], status: int
 ) -> None:
     tenant = served.tenant()
-    said = {"content-type": kind, "content-length": str(2**40)}
-    with tenant.stream(method, path, headers=said, content=b"") as answer:
-        assert answer.status_code == 413
-        answer.read()
-        assert shape(answer), answer.text
-        assert answer.headers["connection"] == "close"
+    raw = http.client.HTTPConnection(tenant.base_url.host, tenant.base_url.port, timeout=10)
+    raw.putrequest(method, path)
+    for name, value in {"content-type": kind, "content-length": str(2**40), **tenant.headers}.items():
+        raw.putheader(name, value)
+    raw.endheaders()  # and not a byte of the body
+    answer = raw.getresponse()
+    assert answer.status == status
+    assert answer.headers["connection"] == "close"
+    assert shape(httpx.Response(413, content=answer.read()))
+    raw.close()
 
 
 def test_a_body_without_a_length_is_counted(serve: Any) -> None:

@@ -152,7 +152,7 @@ def settings_for() -> Callable[..., Settings]:
     return settings_of
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A service without a worker: tasks stay where they are."""
     made = Served(settings_of(tmp_path_factory.mktemp("kling")))

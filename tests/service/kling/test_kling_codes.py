@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import time
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import jwt
 import pytest
 import sqlalchemy as sa
+from PIL import Image
 
 TEXT = "/v1/videos/text2video"
+IMAGE = "/v1/videos/image2video"
 TURBO = "/text-to-video/kling-3.0-turbo"
 
 
@@ -145,8 +148,29 @@ def test_faults_of_our_own(
 
 def test_a_body_too_large_is_told_in_this_shape(served: Any) -> None:
     client = served.client()
-    reply = client.post("/kling" + TEXT, b" " * (65 * 2**20))
-    assert (reply.status, reply.code) == (400, 1201)
+    for path in (TEXT, "/kling" + TEXT):
+        reply = client.post(path, b" " * (65 * 2**20))
+        assert (reply.status, reply.code) == (400, 1201)
+
+
+def test_what_the_loaded_model_cannot_do_is_a_bad_value(served_class: Any, settings_for: Any, tmp_path: Path) -> None:
+    """The bundled model follows no references; its sizes and lengths are its own."""
+    served = served_class(settings_for(tmp_path, models="tiny"))
+    try:
+        client = served.client()
+        pixels = io.BytesIO()
+        Image.new("RGB", (320, 320), "red").save(pixels, "PNG")
+        picture = base64.b64encode(pixels.getvalue()).decode()
+        refused = client.post("/v1/videos/multi-image2video", {"prompt": "a ball", "image_list": [{"image": picture}]})
+        assert (refused.status, refused.code) == (400, 1201)
+        assert "tiny was not made to follow references" in refused.message
+        data = client.post(TEXT, {"prompt": "a red ball rolls", "duration": "30", "aspect_ratio": "4:3"}).data
+        task = served.service.tasks.get(client.account.id, int(data["task_id"]))
+        assert (task.model, task.request["aspect"], task.request["seconds"]) == ("tiny", "1:1", 30.0)
+        moved = client.post(IMAGE, {"image": picture, "camera_control": {"type": "forward_up"}})
+        assert moved.code == 0
+    finally:
+        served.close()
 
 
 def test_costs_are_the_ledgers_grants(served: Any) -> None:

@@ -307,6 +307,14 @@ def test_pictures_with_slots_for_each(served: Served, client: Client) -> None:
     assert (task.kind, task.slot_kind, task.slots, task.request["quality"]) == ("text_to_image", "image", 3, "pro")
 
 
+def test_the_path_shared_with_openai_is_klings_where_a_field_says_so(served: Served, client: Client) -> None:
+    data = client.post("/v1/images/generations", {"model_name": "kling-v2-1", "prompt": "a ball"}).data
+    assert task_of(served, client, data).wire["family"] == "kling"
+    assert [task["task_id"] for task in client.get("/v1/images/generations").data] == [data["task_id"]]
+    refused = client.post("/v1/images/generations", {"model_name": "kling-v2-1", "prompt": "a ball", "n": 10})
+    assert (refused.status, refused.code) == (400, 1201)
+
+
 def test_references_need_consent_and_names(served: Served, client: Client) -> None:
     picture = text_of(png(300, 300, seed=5))
     body = {"prompt": "<<<image_1>>> waves to @image_2", "image_list": [{"image": picture}, {"image": picture}]}

@@ -10,6 +10,7 @@ import pytest
 
 TEXT = "/text-to-video/kling-3.0"
 IMAGE = "/image-to-video/kling-3.0"
+OMNI = "/omni-video/kling-3.0-omni"
 
 
 @pytest.fixture
@@ -74,14 +75,13 @@ def test_references_and_elements(served: Any, client: Any, square: str) -> None:
         {"type": "refer_image", "url": square, "id": "Zhang"},
         {"type": "refer_image", "url": square},
     ]
-    path = "/omni-video/kling-3.0-omni"
-    assert client.post(path, {"contents": contents}).code == 1300
+    assert client.post(OMNI, {"contents": contents}).code == 1300
     for asset in served.service.assets.page(client.account.id):
         served.service.consents.give(client.account.id, asset.digest, "Zhang", "I agree.")
-    task = task_of(served, client, client.post(path, {"contents": contents}).data)
+    task = task_of(served, client, client.post(OMNI, {"contents": contents}).data)
     assert [one.get("name", "") for one in task.request["conditions"]] == ["Zhang", ""]
-    bad_name = [contents[0], {**contents[1], "id": "two words"}]
-    assert client.post(path, {"contents": bad_name}).code == 1201
+    bad_name = [{"type": "prompt", "text": "@two words wave"}, {**contents[1], "id": "two words"}]
+    assert client.post(OMNI, {"contents": bad_name}).code == 1201
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_references_and_elements(served: Any, client: Any, square: str) -> None:
         (IMAGE, {"contents": [{"type": "last_frame", "url": "SQUARE"}]}, 1201, "needs a first_frame"),
         (IMAGE, {"contents": [{"type": "first_frame", "url": "SQUARE"}] * 2}, 1201, "one first_frame"),
         (IMAGE, {"contents": [{"type": "voice", "voice_id": "1"}]}, 1201, "silent"),
-        ("/omni-video/kling-3.0-omni", {"prompt": "a", "contents": [{"type": "feature_video", "url": "x"}]}, 1201, "motion"),
-        ("/omni-video/kling-3.0-omni", {"prompt": "a", "contents": [{"type": "base_video", "url": "x"}]}, 1201, "mask"),
-        ("/omni-video/kling-o1", {"prompt": "a", "contents": [{"type": "element", "id": "x"}]}, 1200, "element_id"),
-        ("/omni-video/kling-o1", {"prompt": "a", "contents": [{"type": "element", "element_id": 7}]}, 1201, "element 7"),
-        ("/omni-video/kling-4.0", {"prompt": "a", "contents": [{"type": "middle_frame", "url": "x"}]}, 1201, "middle_frame"),
+        (OMNI, {"prompt": "a", "contents": [{"type": "feature_video", "url": "x"}]}, 1201, "motion"),
+        (OMNI, {"prompt": "a", "contents": [{"type": "base_video", "url": "x"}]}, 1201, "mask"),
+        (OMNI, {"prompt": "a", "contents": [{"type": "element", "id": "x"}]}, 1200, "element_id"),
+        (OMNI, {"prompt": "a", "contents": [{"type": "element", "element_id": 7}]}, 1201, "element 7"),
+        (OMNI, {"prompt": "a", "contents": [{"type": "middle_frame", "url": "x"}]}, 1201, "middle_frame"),
         ("/motion-control/kling-3.0", {}, 1203, "motion"),
         ("/tasks", {"limit": 501}, 1201, "limit"),
         ("/tasks", {"cursor": "nonsense"}, 1201, "cursor"),

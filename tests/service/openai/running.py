@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,28 @@ class Running:
         self.service.close()
 
 
+class Shared:
+    """One service for all that ask while a test session lasts: starting one takes seconds. Whoever leaves last ends it."""
+
+    def __init__(self, *, worker: bool) -> None:
+        self._worker, self._users = worker, 0
+        self._stack = ExitStack()
+
+    @contextmanager
+    def use(self, folder: Path) -> Iterator[Running]:
+        if not self._users:
+            self.made = self._stack.enter_context(running(folder))
+            if self._worker:
+                self._stack.enter_context(with_worker(self.made))
+        self._users += 1
+        try:
+            yield self.made
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._stack.close()
+
+
 def settings_of(folder: Path, **values: Any) -> Settings:
     return Settings(
         data=folder, port=0, loopback=True, secret="a secret of thirty-two characters!", models="stub",
@@ -95,3 +117,6 @@ def with_worker(made: Running) -> Iterator[subprocess.Popen[bytes]]:
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+
+
+IDLE, BUSY = Shared(worker=False), Shared(worker=True)

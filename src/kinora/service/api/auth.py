@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPBearer
 
 from kinora.service.accounts import Caller
 from kinora.service.api.limiting import Limiter, address_of
@@ -67,9 +68,26 @@ def admin(request: Request) -> Caller:
     return known
 
 
+_KEY = HTTPBearer(
+    auto_error=False, scheme_name="key", description="A key, or a token signed with a pair of keys as Kling's are."
+)
+_SESSION = APIKeyCookie(
+    name=COOKIE, auto_error=False, scheme_name="session", description=f"Changes need the header {CSRF_HEADER}: 1, too."
+)
+
+
+# The two above are there for the description alone; `token_of` reads what is sent.
+def _caller(request: Request, _key: Annotated[object, Depends(_KEY)], _: Annotated[object, Depends(_SESSION)]) -> Caller:
+    return caller(request)
+
+
+def _admin(request: Request, _key: Annotated[object, Depends(_KEY)], _: Annotated[object, Depends(_SESSION)]) -> Caller:
+    return admin(request)
+
+
 Serving = Annotated[Service, Depends(service_of)]
-Signed = Annotated[Caller, Depends(caller)]
-Admin = Annotated[Caller, Depends(admin)]
+Signed = Annotated[Caller, Depends(_caller)]
+Admin = Annotated[Caller, Depends(_admin)]
 
 
 def caller_of(service: Service) -> Callable[[Request], Caller]:

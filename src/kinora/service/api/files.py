@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["File", "Span", "deliver", "file_of", "register", "span_of"]
 
-RANGE = re.compile(r"(\d{0,18})-(\d{0,18})")
+RANGE = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import time
 from fastapi import Request
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter
 
 from kinora.service.accounts import Account
 from kinora.service.errors import TooManyRequests
@@ -30,7 +30,7 @@ class Limiter:
 
     def __init__(self, settings: Settings) -> None:
         self._most = settings.requests_per_minute
-        self._windows = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._windows = MovingWindowRateLimiter(MemoryStorage())
 
     def check(self, account: Account) -> None:
         """Count a request; raises `TooManyRequests` beyond what the settings and the account's plan allow."""

@@ -141,7 +141,7 @@ def _invalid(error: RequestValidationError) -> Invalid:
     """The first thing wrong as a sentence, and how many more there are."""
     problems = error.errors()
     first = problems[0]
-    field = _path(first["loc"])
+    field = "" if first["type"] == "json_invalid" else _path(first["loc"])
     more = f" {len(problems) - 1} more values are wrong." if len(problems) > 1 else ""
     return Invalid(_sentence(first, field) + more, field=field)
 

@@ -151,11 +151,12 @@ def _in_rgb(frame: VideoFrame, size: tuple[int, int]) -> Pixels:
     """uint8 RGB of this width and height, by the frame's own matrix and range."""
     width, height = size
     if frame.format.is_rgb or frame.format.name == "pal8":
-        return frame.reformat(width=width, height=height, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
+        shown = frame.reformat(width=width, height=height, format="rgb24", threads=1)
+        return shown.to_ndarray().astype(np.uint8, copy=False)
     full = frame.color_range == 2 or frame.format.name.startswith("yuvj")
     shown = frame.reformat(
         width=width, height=height, format="rgb24", src_colorspace=matrix_of(frame),
-        src_color_range="JPEG" if full else "MPEG", dst_color_range="JPEG",
+        src_color_range="JPEG" if full else "MPEG", dst_color_range="JPEG", threads=1,
     )  # fmt: skip
     return shown.to_ndarray().astype(np.uint8, copy=False)
 
@@ -192,9 +193,8 @@ def _written(job: Job, frames: Iterator[Pixels], rate: float) -> Plain:
             if rgb_HW3.shape != first.shape:
                 raise Unfit("The film changes its orientation half-way. Convert it first.")
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HW3), format="rgb24")
-            container.mux(
-                stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG"))
-            )
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
+            container.mux(stream.encode(frame))
             count += 1
         container.mux(stream.encode(None))
     check_count(path, count, LABEL)

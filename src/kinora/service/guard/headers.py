@@ -13,6 +13,8 @@ __all__ = ["picture_size"]
 
 MOST_SEGMENTS = 2000
 """Of a JPEG, before its size is told; a large profile and a preview take some hundred."""
+MOST_JUNK = 65_536
+"""Bytes between two of them, which some programs leave."""
 MOST_TAGS = 4096
 FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WIDTH, HEIGHT = 256, 257
@@ -40,11 +42,7 @@ def _png(file: BinaryIO) -> Size | None:
 def _jpeg(file: BinaryIO) -> Size | None:
     file.seek(2)
     for _ in range(MOST_SEGMENTS):
-        mark, marker = struct.unpack("BB", file.read(2))
-        while mark == 0xFF and marker == 0xFF:  # fill bytes
-            (marker,) = struct.unpack("B", file.read(1))
-        if mark != 0xFF:
-            return None
+        marker = _next_marker(file)
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # alone, without a length
             continue
         (length,) = struct.unpack(">H", file.read(2))
@@ -55,6 +53,16 @@ def _jpeg(file: BinaryIO) -> Size | None:
             return None
         file.seek(length - 2, 1)
     return None
+
+
+def _next_marker(file: BinaryIO) -> int:
+    """The byte behind the next 0xFF that is neither filling nor data; decoders, too, pass over what lies before it."""
+    mark = marker = 0
+    for _ in range(MOST_JUNK):
+        mark, (marker,) = marker, struct.unpack("B", file.read(1))
+        if mark == 0xFF and marker not in (0x00, 0xFF):
+            return marker
+    raise ValueError("no marker")
 
 
 def _gif(file: BinaryIO) -> Size | None:

@@ -9,6 +9,7 @@ group. When the other end of DESCRIPTOR closes, everything ends.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import selectors
@@ -18,6 +19,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import av.logging
 
@@ -138,11 +140,21 @@ def _in_child(job: Job, said: int) -> None:
         os._exit(0)
 
 
+def threads() -> int:
+    """How many this process has; 1 where the system does not tell."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else 1
+
+
 def main(descriptor: int) -> None:
     """Serve on an inherited socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     av.logging.set_level(None)
     warm()
+    gc.collect()
+    # A thread may hold a lock while a child is forked, and the child would wait for it without end.
+    assert threads() == 1, f"{threads()} threads are left of what was imported."
+    gc.freeze()
     door = socket.socket(fileno=descriptor)
     door.sendall(READY)
     Server(door).serve()

@@ -77,7 +77,7 @@ def write_film(path: Path) -> None:
         stream.codec_context.thread_count = 1
         for value in range(8):
             frame = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), value * 30, dtype=np.uint8), format="rgb24")
-            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+            container.mux(stream.encode(frame.reformat(format="yuv420p", threads=1)))
         container.mux(stream.encode(None))
 
 

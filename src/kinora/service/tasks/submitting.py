@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, case, insert, select, update
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from kinora.service.callers import Account
 from kinora.service.errors import Clash, TooManyTasks
 from kinora.service.store import Database, new_id, now_ms
-from kinora.service.store.tables import accounts, answers, events, numbers, tasks
+from kinora.service.store.tables import answers, tasks
+from kinora.service.tasks.accepting import accept
 from kinora.service.tasks.task import IMAGES, Task
 
 __all__ = ["TURN_STEP", "Announce", "Holds", "Submission", "Submitting", "slots_of"]
@@ -85,10 +86,6 @@ class Submitting:
         self._ledger = ledger
         self._queue = queue
         self._announce = announce
-        # Built once: a submission's time is short, and building a statement takes as long as running it.
-        self._take = {kind: _take_slots(kind) for kind in ("video", "image")}
-        self._new_task = insert(tasks)
-        self._new_event = insert(events)
 
     def submit(self, asked: Submission) -> Task:
         """Accept a task. The same key and request give the task that they gave before, as it was then.
@@ -109,23 +106,14 @@ class Submitting:
         if asked.key is not None:
             answer = {"key": asked.key, "asked": asked.asked, "task_id": task_id, "created_at": now}
             c.execute(insert(answers), {"account_id": asked.account.id, **answer})
-        slot_kind, slots = slots_of(asked.kind, asked.count)
-        step = max(1, TURN_STEP // asked.weight)
-        wanted = {"account": asked.account.id, "slots": slots, "most": asked.most_slots, "step": step}
-        taken = c.execute(self._take[slot_kind], wanted).first()
-        if taken is None:
-            raise TooManyTasks(_full(slot_kind, slots, asked.most_slots))
-        row = _row(asked, task_id, now, turn=int(taken[0]), slot_kind=slot_kind, slots=slots)
-        c.execute(self._new_task, row)
+        row = _row(asked, task_id, now)
+        turn = accept(c, row, most=asked.most_slots, step=max(1, TURN_STEP // asked.weight))
+        if turn is None:
+            raise TooManyTasks(_full(row["slot_kind"], row["slots"], asked.most_slots))
         self._ledger.refresh(c, asked.account)
         self._ledger.hold(c, asked.account.id, task_id, asked.units)
-        self._queue.enqueue(c, task_id, asked.model, row["turn"])
-        body = {"state": "submitted"}
-        c.execute(
-            self._new_event,
-            {"account_id": asked.account.id, "task_id": task_id, "kind": "state", "body": body, "created_at": now},
-        )
-        task = Task(**row)
+        self._queue.enqueue(c, task_id, asked.model, turn)
+        task = Task(**(row | {"turn": turn}))
         if task.callback_url:
             self._announce(c, task)
         return task
@@ -160,19 +148,6 @@ class Submitting:
         return None
 
 
-def _take_slots(kind: str) -> Any:
-    """The account's slots and next turn, in one statement that changes nothing where they do not suffice."""
-    held = accounts.c[f"{kind}_slots"]
-    now = select(numbers.c.value).where(numbers.c.name == "turn").scalar_subquery()
-    start = case((accounts.c.turn > now, accounts.c.turn), else_=now)
-    return (
-        update(accounts)
-        .where(accounts.c.id == bindparam("account"), held + bindparam("slots") <= bindparam("most"))
-        .values({held: held + bindparam("slots"), accounts.c.turn: start + bindparam("step")})
-        .returning(accounts.c.turn)
-    )
-
-
 def _full(kind: str, slots: int, most: int) -> str:
     what = f"{slots} pictures at once" if kind == "image" else "another film"
     return (
@@ -181,12 +156,13 @@ def _full(kind: str, slots: int, most: int) -> str:
     )
 
 
-def _row(asked: Submission, task_id: int, now: int, *, turn: int, slot_kind: str, slots: int) -> dict[str, Any]:
+def _row(asked: Submission, task_id: int, now: int) -> dict[str, Any]:
+    slot_kind, slots = slots_of(asked.kind, asked.count)
     return {
         "id": task_id, "account_id": asked.account.id, "kind": asked.kind, "state": "submitted", "model": asked.model,
         "request": dict(asked.request), "options": dict(asked.options), "wire": dict(asked.wire),
         "external_id": asked.external_id, "callback_url": asked.callback_url, "parent_id": asked.parent_id,
-        "slot_kind": slot_kind, "slots": slots, "units": asked.units, "charged": None, "turn": turn, "paused": False,
+        "slot_kind": slot_kind, "slots": slots, "units": asked.units, "charged": None, "turn": None, "paused": False,
         "cancelling": False, "attempts": 0, "epoch": 0, "worker_id": None, "stage": None, "done": 0, "total": 0,
         "seconds_left": None, "expected": asked.expected, "code": None, "message": None, "created_at": now,
         "updated_at": now, "started_at": None, "ended_at": None, "deleted_at": None,

@@ -70,12 +70,14 @@ def films() -> dict[str, bytes]:
     }
 
 
-def film(kind: str, video: str, audio: str = "", *, options: dict[str, str] | None = None, frames: int = 8) -> bytes:
-    """A film of 64 x 48 at 8 frames a second, every frame another."""
+def film(
+    kind: str, video: str, audio: str = "", *, options: dict[str, str] | None = None, frames: int = 8, rate: int = 8
+) -> bytes:
+    """A film of 64 x 48, every frame another."""
     with tempfile.NamedTemporaryFile(suffix=".film") as file:
         with av.open(file.name, "w", format=kind, options=options or {}) as container:
             if video:
-                pictured = container.add_stream(video, rate=Fraction(8))
+                pictured = container.add_stream(video, rate=Fraction(rate))
                 pictured.width, pictured.height = 64, 48
                 pictured.pix_fmt = "yuvj420p" if video == "mjpeg" else "yuv420p"
                 pictured.codec_context.thread_count = 1
@@ -83,9 +85,11 @@ def film(kind: str, video: str, audio: str = "", *, options: dict[str, str] | No
                 heard = container.add_stream(audio, rate=48_000)
                 heard.layout = "mono"
             for index in range(frames if video else 0):
-                pixels = np.full((48, 64, 3), 20 * index, dtype=np.uint8)
+                pixels = np.full((48, 64, 3), 20 * index % 256, dtype=np.uint8)
                 pixels[:, : 6 * index] = (200, 40, 90)
-                picture = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=pictured.pix_fmt)
+                picture = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
+                    format=pictured.pix_fmt, threads=1
+                )
                 container.mux(pictured.encode(picture))
             if video:
                 container.mux(pictured.encode(None))

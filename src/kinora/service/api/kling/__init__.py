@@ -60,7 +60,16 @@ def register(app: FastAPI, service: Service) -> None:
         app.include_router(_router(table, prefix), prefix=prefix, include_in_schema=False)
     for prefix in ROOTS:
         app.include_router(_router(_standard(), prefix), prefix=prefix, include_in_schema=False)
-    claim(app, KlingRoute)
+    claim(app, _Near)
+
+
+class _Near(KlingRoute):
+    """Errors outside of any route: the bare `/v1` is Kling's where the path says so."""
+
+    prefixes = (
+        *KlingRoute.prefixes,
+        *(f"/v1{path}" for path in (*CREATES, *absent.PRODUCTS, *absent.ACTS) if path != SHARED),
+    )
 
 
 async def generations(request: Request) -> Response:

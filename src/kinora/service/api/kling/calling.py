@@ -45,6 +45,11 @@ class Call:
     def account_id(self) -> int:
         return self.caller.account.id
 
+    @property
+    def asked(self) -> bytes:
+        """What is asked for, to tell repetitions of a key from other requests."""
+        return "\n".join([self.route, *self.path.values(), ""]).encode() + self.raw
+
     def read(self, model: type[Body]) -> Body:
         """The body; raises `Malformed` or `Invalid`."""
         return read(model, self.raw)

@@ -20,7 +20,7 @@ HTTP  code   when
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -82,7 +82,7 @@ OF_KINDS: tuple[tuple[type[ServiceError], int], ...] = (
 class KlingRoute(FamilyRoute):
     """A route that answers errors in Kling's envelope."""
 
-    prefixes = (
+    prefixes: ClassVar[tuple[str, ...]] = (
         "/kling",
         "/proxy/kling",
         "/account",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from kinora.core.conditions import Continue
+from kinora.core.materials import Footage
 from kinora.service.api.kling.calling import Call
 from kinora.service.api.kling.legacy_films import accepted
 from kinora.service.api.kling.lenient import Number, Text
@@ -39,13 +40,12 @@ class Extend(Options):
 def video_extend(call: Call) -> dict[str, Any]:
     """The whole film, five seconds longer, by the model and in the quality that made it."""
     body = call.read(Extend)
-    output, task = _source(call, body.video_id)
+    output, task, footage = _source(call, body.video_id)
     if output.seconds + ADDED > LONGEST:
         raise Invalid(
             f"The film lasts {output.seconds:g} s; {ADDED:g} s more would pass the {LONGEST:g} s that it may reach.",
             field="video_id",
         )
-    footage = blank_footage(call.service.assets.get(call.account_id, output.digest))
     told = _told(task)
     wish = Wish(
         kind="extend", options=body, prompt=pointed(body.prompt, ()) or told, negative=body.negative_prompt,
@@ -56,8 +56,11 @@ def video_extend(call: Call) -> dict[str, Any]:
     return accepted(call, wish)
 
 
-def _source(call: Call, video_id: str) -> tuple[Output, Task]:
-    """The film and the task that made it. Raises `Invalid` for an id that is no film of this account's."""
+def _source(call: Call, video_id: str) -> tuple[Output, Task, Footage]:
+    """The film as it was made, the task that made it, and the film as something to go on from.
+
+    Raises `Invalid` for an id that is no film of this account's.
+    """
     missing = Invalid(
         f"There is no video {video_id!r}; give the `id` of a video in a task's result, made within its time.",
         field="video_id",
@@ -65,11 +68,12 @@ def _source(call: Call, video_id: str) -> tuple[Output, Task]:
     try:
         output = call.service.tasks.output(call.account_id, number_of(video_id))
         task = call.service.tasks.get(call.account_id, output.task_id)
+        asset = call.service.assets.get(call.account_id, output.digest)
     except Missing:
         raise missing from None
     if output.kind != "video":
         raise missing
-    return output, task
+    return output, task, blank_footage(asset)
 
 
 def _told(task: Task) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kinora.core.conditions import Condition, Keyframe, Region
 from kinora.core.materials import Still
@@ -26,15 +26,20 @@ FRAMES = {"first_frame": 0.0, "end_frame": None}
 
 
 class PictureItem(Wire):
-    """A picture to take people and things from."""
+    """A picture to take people and things from; some clients send it alone."""
 
     image: Text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, sent: Any) -> Any:
+        return {"image": sent} if isinstance(sent, str) else sent
 
 
 class MultiImage(FilmBody):
     """`POST /v1/videos/multi-image2video`."""
 
-    image_list: Annotated[tuple[PictureItem | Text, ...], Field(max_length=MOST_PICTURES)] = ()
+    image_list: Annotated[tuple[PictureItem, ...], Field(max_length=MOST_PICTURES)] = ()
     aspect_ratio: Text | None = None
 
 
@@ -71,7 +76,7 @@ def multi_image2video(call: Call) -> dict[str, Any]:
         missing = "prompt" if body.image_list else "image_list"
         raise Malformed(f"{missing} is missing; give pictures and a prompt.", field=missing)
     pictures = [
-        (f"image_{place}", picture(call, item if isinstance(item, str) else item.image, f"image_list[{place - 1}]"))
+        (f"image_{place}", picture(call, item.image, f"image_list[{place - 1}]"))
         for place, item in enumerate(body.image_list, start=1)
     ]
     figures, (prompt, *_) = figures_of(call, (), pictures, [body.prompt])

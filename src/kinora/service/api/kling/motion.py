@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import model_validator
+
 from kinora.core.camera import NAMED_MOVES, CameraMove
 from kinora.core.conditions import STROKE_POINTS, Brush, Moves, Stroke
 from kinora.core.errors import InputError
@@ -43,12 +47,17 @@ class Point(Wire):
     x: Number
     y: Number
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, sent: Any) -> Any:
+        return {"x": sent[0], "y": sent[1]} if isinstance(sent, list) and len(sent) == 2 else sent
+
 
 class DynamicMask(Wire):
     """An area and the way it goes."""
 
     mask: Text
-    trajectories: tuple[Point | tuple[Number, Number], ...]
+    trajectories: tuple[Point, ...]
 
 
 def moves_of(control: CameraControl) -> Moves | None:
@@ -99,12 +108,11 @@ def _shares(one: DynamicMask, place: int, still: Still) -> tuple[tuple[float, fl
         raise Invalid(f"{field} has {len(one.trajectories)} points; draw it with {low} to {high}.", field=field)
     shares = []
     for index, point in enumerate(one.trajectories):
-        x, y = (point.x, point.y) if isinstance(point, Point) else point
-        if not (0 <= x <= width and 0 <= y <= height):
+        if not (0 <= point.x <= width and 0 <= point.y <= height):
             raise Invalid(
-                f"{field}[{index}] at ({x:g}, {y:g}) lies outside the picture of {width} x {height} pixels; keep the "
-                "whole path inside.",
+                f"{field}[{index}] at ({point.x:g}, {point.y:g}) lies outside the picture of {width} x {height} "
+                "pixels; keep the whole path inside.",
                 field=f"{field}[{index}]",
             )
-        shares.append((x / width, 1 - y / height))
+        shares.append((point.x / width, 1 - point.y / height))
     return tuple(shares)

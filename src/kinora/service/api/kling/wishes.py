@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kinora.core.conditions import Condition, Keyframe
@@ -16,6 +16,7 @@ from kinora.service.errors import Forbidden
 from kinora.service.outside import check
 
 if TYPE_CHECKING:
+    from kinora.service.catalogue import Card
     from kinora.service.tasks import Output, Task
 
 __all__ = ["LEGACY", "STANDARD", "Options", "Wish", "accept"]
@@ -60,8 +61,7 @@ class Wish:
     script: tuple[Line, ...] = ()
     count: int = 1
     parent: Output | None = None
-    shown: dict[str, Any] = field(default_factory=dict)
-    """What answers tell again."""
+    """The film that it goes on from."""
 
 
 def accept(call: Call, wish: Wish) -> Task:
@@ -74,7 +74,7 @@ def accept(call: Call, wish: Wish) -> Task:
         prompt=wish.prompt or _unsaid(call, wish),
         negative=wish.negative,
         model=card.name,
-        seconds=None if wish.kind == "text_to_image" else seconds_for(wish.seconds, card, exactly=bool(wish.script)),
+        seconds=_seconds(wish, card),
         aspect=_shape(wish) or aspect_of(wish.aspect),
         quality=wish.quality or quality_for(wish.mode, card),
         count=wish.count,
@@ -87,7 +87,7 @@ def accept(call: Call, wish: Wish) -> Task:
         parent_id=None if wish.parent is None else wish.parent.id,
     )
     try:
-        return service.studio.create(call.caller, wanted, key=call.key, asked=call.route.encode() + b"\n" + call.raw)
+        return service.studio.create(call.caller, wanted, key=call.key, asked=call.asked)
     except Forbidden as error:
         raise AgainstPolicy(error.message) from error
 
@@ -95,6 +95,13 @@ def accept(call: Call, wish: Wish) -> Task:
 def _unsaid(call: Call, wish: Wish) -> str:
     """What a picture is asked to do when nobody says; nothing without a picture, which is refused."""
     return MOVING.get(call.caller.account.language, MOVING["en"]) if _shape(wish) else ""
+
+
+def _seconds(wish: Wish, card: Card) -> float | None:
+    """The film's length; that of a film of which a part is made anew stays."""
+    if wish.kind == "text_to_image":
+        return None
+    return wish.seconds if wish.kind == "edit" else seconds_for(wish.seconds, card, exactly=bool(wish.script))
 
 
 def _shape(wish: Wish) -> str | None:
@@ -113,4 +120,4 @@ def _wire(call: Call, wish: Wish) -> dict[str, Any]:
         told["marked"] = True
     if wish.parent is not None:
         told["parent"] = {"id": wish.parent.id, "digest": wish.parent.digest, "seconds": wish.parent.seconds}
-    return {**told, **wish.shown}
+    return told

@@ -30,7 +30,8 @@ Quality = Annotated[Literal["draft", "standard", "pro"], Field(description="How 
 Negative = Annotated[str, Field(description="What should not be seen.")]
 Seed = Annotated[int | None, Field(description="The same seed gives the same film; null for one by chance.", ge=0)]
 Wait = Annotated[float, Field(description="Wait so many seconds for the result; 0 answers at once.", ge=0, le=600)]
-Image = Annotated[str, Field(description="A picture: an id that file_upload gave, or a path of this machine.")]
+Image = Annotated[str, Field(description="The first frame: an id that file_upload gave, or a path of this machine.")]
+Tail = Annotated[str | None, Field(description="The last frame, likewise.")]
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 MAKES = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
 
@@ -57,7 +58,7 @@ def _add_makers(server: MCPServer, native: Native) -> None:
 
     @server.tool(description="A film that begins with a picture, and may end with another one.", annotations=MAKES)
     async def image_to_video(
-        prompt: Prompt, image: Image, image_tail: Image | None = None, model: Model = "", duration: Seconds = 5,
+        prompt: Prompt, image: Image, image_tail: Tail = None, model: Model = "", duration: Seconds = 5,
         aspect_ratio: Aspect = None, quality: Quality = "standard", negative_prompt: Negative = "", seed: Seed = None,
         wait_seconds: Wait = 0,
     ) -> Answer:  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, FastAPI
 
 from kinora.service.api.openai import characters, images, models, videos
+from kinora.service.api.openai.retries import Retries
 from kinora.service.api.openai.shapes import OpenAIRoute
 from kinora.service.api.routes import claim
 
@@ -24,6 +25,7 @@ def register(app: FastAPI, service: Service) -> None:
     there already: what comes first is taken.
     """
     assert app.state.service is service
+    app.state.openai_retries = Retries()
     for prefix in PREFIXES:
         router = APIRouter(prefix=prefix, route_class=OpenAIRoute, include_in_schema=False)
         characters.add_routes(router)

@@ -15,14 +15,15 @@ from starlette.concurrency import run_in_threadpool
 
 from kinora.service.accounts import Caller
 from kinora.service.api.auth import Serving, Signed, caller
-from kinora.service.api.openai.accepting import accept, answered
+from kinora.service.api.openai.accepting import accept
 from kinora.service.api.openai.forms import Asked
+from kinora.service.api.openai.retries import retries_of
 from kinora.service.api.openai.shapes import Failed
 from kinora.service.api.openai.sizes import size_text
 from kinora.service.api.openai.whose import is_kling
 from kinora.service.api.openai.wishes import image_wish
 from kinora.service.creating import Wanted
-from kinora.service.errors import Invalid, Refused, ServiceError, Unavailable
+from kinora.service.errors import Invalid, Refused, Unavailable
 from kinora.service.objects import digest_path
 from kinora.service.service import Service
 from kinora.service.tasks import Output, Task
@@ -59,16 +60,11 @@ async def generate(request: Request, service: Serving, caller: Signed) -> Respon
         made = image_wish(service, asked)
         return replace(made, wire={**made.wire, "answer": _format(asked)})
 
-    task, one = await accept(request, service, caller, "images/generations", wish)
+    task = await accept(request, service, caller, "images/generations", wish)
     task = await _ended(request, service, task)
-    background = await answered(request, service, one)
-    try:
-        body = await run_in_threadpool(_answer, request, service, caller, task)
-    except ServiceError:
-        if background is not None:
-            await background()
-        raise
-    return JSONResponse(body, background=background)
+    if not await request.is_disconnected():
+        retries_of(request).named(task.id)
+    return JSONResponse(await run_in_threadpool(_answer, request, service, caller, task))
 
 
 async def _json(request: Request) -> object:

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from kinora.core.errors import KinoraError
+from kinora.service.api.openai.retries import retries_of
 from kinora.service.api.openai.sizes import length_of, size_text
 from kinora.service.api.routes import FamilyRoute
 from kinora.service.errors import (
@@ -66,6 +67,9 @@ class OpenAIRoute(FamilyRoute):
 
     @classmethod
     def render(cls, error: ServiceError, request: Request) -> Response:
+        account_id = getattr(request.state, "account_id", None)
+        if isinstance(error, TooManyRequests) and account_id is not None:
+            retries_of(request).refused(account_id, error)
         response = JSONResponse(error_body(error), status_code=error.status)
         if isinstance(error, OutOfUnits | Failed):
             response.headers["x-should-retry"] = "false"  # the client would ask twice more, for nothing

@@ -17,7 +17,7 @@ from kinora.service.errors import Invalid
 
 __all__ = ["exact", "length_of", "seconds_of", "shape_of", "size_text"]
 
-SIZE = re.compile(r"\s*(\d{1,5})\s*[xX*×:]\s*(\d{1,5})\s*")
+SIZE = re.compile(r"\s*([0-9]{1,5})\s*[xX*×:]\s*([0-9]{1,5})\s*")
 WHOLE = 0.1
 """Seconds by which a film may miss a whole number and still be told as one: 4 s at 16 frames a second are 65 frames."""
 

@@ -12,6 +12,7 @@ from kinora.service.api.auth import Serving, Signed
 from kinora.service.api.files import deliver, file_of
 from kinora.service.api.openai.accepting import accept_video, poll_after
 from kinora.service.api.openai.inputs import output_of, video_task
+from kinora.service.api.openai.retries import retries_of
 from kinora.service.api.openai.shapes import POLL_AFTER_MS, VIDEOS, list_of, task_id_of, video_id, video_of
 from kinora.service.api.openai.wishes import edit_wish, extension_wish, film_wish, remix_wish
 from kinora.service.assets import Asset
@@ -59,8 +60,9 @@ async def edit(request: Request, service: Serving, caller: Signed) -> Response:
     return await accept_video(request, service, caller, "videos/edits", lambda asked: edit_wish(service, caller, asked))
 
 
-def retrieve(video: str, service: Serving, caller: Signed) -> Response:
+def retrieve(request: Request, video: str, service: Serving, caller: Signed) -> Response:
     task = video_task(service, caller, video)
+    retries_of(request).named(task.id)
     return JSONResponse(video_of(service, task), headers={POLL_AFTER_MS: poll_after(task)})
 
 

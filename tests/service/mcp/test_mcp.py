@@ -1,0 +1,140 @@
+"""The MCP server as a process of its own, asked by the SDK's own client, working with a service that runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from PIL import Image
+
+from kinora.service.api.mcp import Native
+from kinora.service.api.mcp.native import Trouble
+
+TOOLS = {
+    "text_to_video", "image_to_video", "text_to_image", "query_tasks", "file_upload", "who_am_i",
+    "query_membership_and_credits",
+}  # fmt: skip
+VERB = (
+    "import argparse, sys; from kinora.cli import mcp; parser = argparse.ArgumentParser();"
+    "mcp.register(parser.add_subparsers(dest='verb')); sys.exit(mcp.run(parser.parse_args(['mcp'])))"
+)
+
+
+@pytest.fixture(scope="module")
+def account(busy):
+    return busy.account(plan="pro", units=0)
+
+
+def session(url: str, key: str, talk):
+    """What `talk` says with a session of a new process gives."""
+
+    async def run():
+        server = StdioServerParameters(
+            command=sys.executable,
+            args=["-c", VERB],
+            env={"KINORA_URL": url, "KINORA_KEY": key, "PYTHONWARNINGS": "error"},
+        )
+        async with stdio_client(server) as (read, write), ClientSession(read, write) as talking:
+            await talking.initialize()
+            return await talk(talking)
+
+    return asyncio.run(run())
+
+
+def test_an_agent_makes_and_finds_what_it_asked_for(busy, account, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 160, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a cat.png")
+
+    async def talk(mcp: ClientSession):
+        async def call(name: str, **arguments):
+            answer = await mcp.call_tool(name, arguments)
+            assert not answer.is_error, answer.content
+            return answer.structured_content
+
+        tools = (await mcp.list_tools()).tools
+        assert {tool.name for tool in tools} == TOOLS
+        assert all(tool.description for tool in tools)
+        assert all(entry.get("description") for tool in tools for entry in tool.input_schema["properties"].values()), (
+            "each argument is described"
+        )
+        who = await call("who_am_i")
+        assert (who["account"]["id"], who["plan"], who["models"][0]["name"]) == (str(account.id), "pro", "stub")
+        before = (await call("query_membership_and_credits"))["credits"]["available"]
+
+        film = await call(
+            "text_to_video", prompt="a red ball", duration=3, aspect_ratio="16:9", seed=1, wait_seconds=60
+        )
+        assert (film["status"], film["progress"], film["error"]) == ("succeed", 100, None)
+        (work,) = film["works"]
+        assert (work["type"], work["width"], work["height"], work["duration"]) == ("video/mp4", 96, 64, 3.0)
+        assert httpx.get(work["url"]).headers["content-type"] == "video/mp4"
+        assert httpx.get(work["thumbnail"]).status_code == 200
+
+        uploaded = await call("file_upload", path=str(tmp_path / "a cat.png"))
+        assert (uploaded["kind"], uploaded["width"], uploaded["height"]) == ("image", 160, 90)
+        begun = await call("image_to_video", prompt="it purrs", image=uploaded["id"], image_tail=str(tmp_path / "a cat.png"), duration=2)  # fmt: skip
+        assert begun["status"] in ("submitted", "processing", "succeed")
+        moved = await call("query_tasks", generationId=begun["generationId"], wait_seconds=60)
+        assert moved["status"] == "succeed"
+        task = busy.service.tasks.get(account.id, int(begun["generationId"]))
+        assert [condition["kind"] for condition in task.request["conditions"]] == ["keyframe", "keyframe"]
+
+        pictures = await call("text_to_image", prompt="a ball", count=2, wait_seconds=60)
+        assert [work["type"] for work in pictures["works"]] == ["image/png"] * 2
+        assert Image.open(io.BytesIO(httpx.get(pictures["works"][0]["url"]).content)).size == (64, 64)
+
+        newest = [task["generationId"] for task in (await call("query_tasks"))["tasks"]]
+        assert newest == [pictures["generationId"], begun["generationId"], film["generationId"]]
+        after = (await call("query_membership_and_credits"))["credits"]
+        assert after["held"] == 0
+        assert before - after["available"] == sum(one["credits"] for one in (film, moved, pictures))
+        await check_troubles(mcp, tmp_path)
+
+    session(busy.url, busy.key(account), talk)
+
+
+async def check_troubles(mcp: ClientSession, folder: Path) -> None:
+    """What goes wrong is told to the agent, as a sentence."""
+
+    async def refused(name: str, **arguments) -> str:
+        answer = await mcp.call_tool(name, arguments)
+        assert answer.is_error
+        return answer.content[0].text
+
+    (folder / "text.txt").write_text("no picture")
+    assert "no model 'nothing'" in await refused("text_to_video", prompt="a ball", model="nothing")
+    assert "123" in await refused("query_tasks", generationId="123")
+    assert "cannot be read" in await refused("file_upload", path=str(folder / "missing.png"))
+    assert await refused("file_upload", path=str(folder / "text.txt"))
+    assert "aspect_ratio" in await refused("text_to_video", prompt="a ball", aspect_ratio="wide")
+    assert await refused("no_such_tool")
+    failed = await mcp.call_tool("text_to_video", {"prompt": 'a ball stub{"fault": "fail"}', "wait_seconds": 60})
+    assert failed.structured_content["status"] == "failed"
+    assert failed.structured_content["credits"] == 0
+
+
+def test_a_wrong_key_and_a_service_that_is_not_there_are_told(busy):
+    with pytest.raises(Trouble, match="key"):
+        asyncio.run(Native(busy.url, "knr-wrong").me())
+    with pytest.raises(Trouble, match="is the service running?"):
+        asyncio.run(Native("http://127.0.0.1:9", "knr-any").me())
+
+
+def test_without_a_key_it_says_what_is_missing(monkeypatch):
+    from kinora.cli import mcp
+    from kinora.core.errors import InputError
+
+    monkeypatch.delenv("KINORA_KEY", raising=False)
+    with pytest.raises(InputError, match="KINORA_KEY"):
+        mcp.run(argparse.Namespace(url=None))
+    monkeypatch.setenv("KINORA_KEY", "k")
+    with pytest.raises(InputError, match="http"):
+        mcp.run(argparse.Namespace(url="ftp://x"))
