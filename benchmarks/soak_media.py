@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--films", type=int, default=5_000)
     parser.add_argument("--pillow", type=Path)
+    parser.add_argument("--minutes", type=float, default=60.0, help="each corpus ends after so long, told as it is")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     hostile = loaded()
@@ -52,7 +53,8 @@ def main() -> int:
         assets = Assets(database, Objects(settings), sealer, settings, guard)
         account = Accounts(database, sealer).create("soak").id
         found = {
-            name: soaked(hostile, name, files, want, assets, account) for name, files, want in corpora(hostile, asked)
+            name: soaked(hostile, told(name, files, asked.minutes), want, assets, account)
+            for name, files, want in corpora(hostile, asked)
         }
         left = [str(item.path) for item in assets._objects.list("sha256")]
         database.close()
@@ -92,18 +94,19 @@ def pillow_files(package: Path) -> Iterator[tuple[str, bytes]]:
                 yield member.name.partition("/Tests/images/")[2], content.read()
 
 
-def soaked(
-    hostile: ModuleType, name: str, files: Any, want: tuple[str, ...], assets: Assets, account: int
-) -> dict[str, Any]:
+def soaked(hostile: ModuleType, files: Any, want: tuple[str, ...], assets: Assets, account: int) -> dict[str, Any]:
     began = time.monotonic()
-    tally = hostile.take_all(assets, account, told(name, files), want)
+    tally = hostile.take_all(assets, account, files, want)
     seconds = time.monotonic() - began
     record = asdict(tally) | {"refused": sum(tally.refused.values()), "reasons": dict(tally.refused.most_common(25))}
     return record | {"seconds": round(seconds, 1), "ms each": round(1000 * seconds / max(tally.files, 1), 1)}
 
 
-def told(name: str, files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+def told(name: str, files: Iterator[tuple[str, bytes]], minutes: float) -> Iterator[tuple[str, bytes]]:
+    until = time.monotonic() + 60 * minutes
     for index, file in enumerate(files):
+        if time.monotonic() > until:
+            return
         if index % 500 == 0:
             print(f"{time.strftime('%H:%M:%S')} {name}: {index}", file=sys.stderr, flush=True)
         yield file

@@ -150,7 +150,7 @@ def test_under_a_script(pipeline: Pipeline) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["wan2.2-t2v-a14b", "wan2.2-ti2v-5b", "wan2.1-i2v-14b-480p"])
+@pytest.mark.parametrize("name", ["wan2.2-t2v-a14b", "wan2.1-i2v-14b-480p"])
 def test_open_weights(wan_model: Callable[..., Path], name: str) -> None:
     """Two experts, each with a history of its own where steps are reused; channels beside the noise."""
     base = load_pipeline(str(wan_model(name)), device="cpu")
@@ -159,7 +159,7 @@ def test_open_weights(wan_model: Callable[..., Path], name: str) -> None:
     shown = (Keyframe(still=picture(1)),) if few.model.preset.needs else ()
     request = Request(prompt="a red ball", seconds=0.25, size=(64, 64), reuse=0.5, conditions=shown)
     whole = Kept(every=0).film(few, request)
-    for left in (1, 3, 5):
+    for left in (2, 5):
         found, _ = in_pieces(few, request, left)
         assert (found == whole).all(), left
 

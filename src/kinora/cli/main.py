@@ -32,6 +32,8 @@ VERBS = (
     "train",
     "serve",
     "worker",
+    "admin",
+    "mcp",
 )
 """In the order of the help page; each is a module of this package. None of them may import torch when it is
 imported."""

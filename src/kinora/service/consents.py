@@ -16,6 +16,8 @@ from kinora.service.store import Database, new_id, now_ms, tables
 
 __all__ = ["Consent", "Consents"]
 
+LAST_ID = 2**63 - 1
+"""What the databases hold; a larger number is nobody's."""
 LONGEST_NAME = 200
 LONGEST_STATEMENT = 2000
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -83,9 +85,11 @@ class Consents:
     def revoke(self, account_id: int, consent_id: int) -> Consent:
         """Take a consent back; the record stays. A second time changes nothing. Raises `Missing`."""
         mine = (_T.c.account_id == account_id, _T.c.id == consent_id)
-        with self._database.write() as c:
-            c.execute(update(_T).where(*mine, _T.c.revoked_at.is_(None)).values(revoked_at=now_ms()))
-            row = c.execute(select(_T).where(*mine)).one_or_none()
+        row = None
+        if 0 <= consent_id <= LAST_ID:
+            with self._database.write() as c:
+                c.execute(update(_T).where(*mine, _T.c.revoked_at.is_(None)).values(revoked_at=now_ms()))
+                row = c.execute(select(_T).where(*mine)).one_or_none()
         if row is None:
             raise Missing(f"There is no consent {consent_id} in this account.")
         return _consent(row)
@@ -98,7 +102,7 @@ class Consents:
         if digest is not None:
             rows = rows.where(_T.c.digest == digest)
         if before is not None:
-            rows = rows.where(_T.c.id < before)
+            rows = rows.where(_T.c.id < min(before, LAST_ID))
         with self._database.read() as c:
             return [_consent(row) for row in c.execute(rows)]
 

@@ -135,7 +135,7 @@ def page(c: Connection, account_id: int, *, limit: int, before: int | None) -> l
     """An account's callbacks, the newest first."""
     rows = select(_T).where(_T.c.account_id == account_id).order_by(_T.c.id.desc()).limit(limit)
     if before is not None:
-        rows = rows.where(_T.c.id < before)
+        rows = rows.where(_T.c.id < min(before, 2**63 - 1))
     return [_delivery(row) for row in c.execute(rows)]
 
 

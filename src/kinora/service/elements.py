@@ -33,6 +33,7 @@ MOST_TAGS = 8
 LONGEST_VOICE = 200
 APART_BITS = 11
 """Milliseconds before these bits: below 2**53 until 2109, so that JavaScript reads an id as a number."""
+LAST_ID = 2**53 - 1
 TRIES = 5
 _T = tables.elements
 
@@ -113,8 +114,10 @@ class Elements:
     def get(self, account_id: int, element_id: int) -> Element:
         """An element of the account. Raises `Missing`, of a deleted one and of another account's too."""
         mine = (_T.c.id == element_id, _T.c.account_id == account_id, _T.c.deleted_at.is_(None))
-        with self._database.read() as c:
-            row = c.execute(select(_T).where(*mine)).one_or_none()
+        row = None
+        if 0 <= element_id <= LAST_ID:
+            with self._database.read() as c:
+                row = c.execute(select(_T).where(*mine)).one_or_none()
         if row is None:
             raise Missing(f"There is no element {element_id} in this account.")
         return _element(row)

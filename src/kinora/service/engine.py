@@ -85,21 +85,22 @@ class Engine:
         c.execute(update(self._flows).where(self._flows.c.workflow_uuid == str(task_id)).values(priority=turn))
 
     def pause(self, c: Connection, task_id: int) -> None:
-        """Keep a task from being handed out; one that was is put back."""
-        held = self._flows.c.status.in_(("ENQUEUED", "PENDING"))
+        """Keep a task from being handed out. One that just was is refused its lease, and its workflow is over."""
         c.execute(
             update(self._flows)
-            .where(self._flows.c.workflow_uuid == str(task_id), held)
-            .values(status="DELAYED", delay_until_epoch_ms=NEVER, owner_xid=None, executor_id=None)
+            .where(self._flows.c.workflow_uuid == str(task_id), self._flows.c.status == "ENQUEUED")
+            .values(status="DELAYED", delay_until_epoch_ms=NEVER)
         )
 
     def go_on(self, c: Connection, task_id: int) -> None:
-        """Let a paused task be handed out again."""
-        c.execute(
-            update(self._flows)
-            .where(self._flows.c.workflow_uuid == str(task_id), self._flows.c.status == "DELAYED")
-            .values(status="ENQUEUED", delay_until_epoch_ms=None)
-        )
+        """Let a paused task be handed out again.
+
+        Where its workflow is just being ended, nothing is done: to take it from a worker that lives would have that
+        worker wait for whoever takes it, which may be itself. It is found adrift a little later.
+        """
+        status = c.execute(select(self._flows.c.status).where(self._flows.c.workflow_uuid == str(task_id))).scalar()
+        if status != "PENDING":
+            self.requeue(c, [task_id])
 
     def requeue(self, c: Connection, task_ids: Sequence[int]) -> None:
         """Hand tasks out again, wherever their workflows stand; whoever runs them now no longer owns them."""
@@ -137,7 +138,12 @@ class Engine:
         query = (
             select(tasks.c.id)
             .select_from(tasks.outerjoin(self._flows, flows.workflow_uuid == cast(tasks.c.id, String)))
-            .where(tasks.c.state.in_(("submitted", "processing")), tasks.c.updated_at < untouched_since, lost)
+            .where(
+                tasks.c.state.in_(("submitted", "processing")),
+                ~tasks.c.paused,
+                tasks.c.updated_at < untouched_since,
+                lost,
+            )
         )
         return [int(row[0]) for row in c.execute(query)]
 

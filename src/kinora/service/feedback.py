@@ -16,6 +16,8 @@ from kinora.service.store import Database, new_id, now_ms, tables
 __all__ = ["KINDS", "Feedback", "Said"]
 
 KINDS = ("rating", "chosen", "kept", "deleted")
+LAST_ID = 2**63 - 1
+"""What the databases hold; a larger number is nobody's."""
 BEST = 5
 MOST_OVER = 9
 LONGEST_WORDS = 2000
@@ -95,9 +97,9 @@ class Feedback:
         if account_id is not None:
             rows = rows.where(_T.c.account_id == account_id)
         if task_id is not None:
-            rows = rows.where(_T.c.task_id == task_id)
+            rows = rows.where(_T.c.task_id == min(task_id, LAST_ID))
         if before is not None:
-            rows = rows.where(_T.c.id < before)
+            rows = rows.where(_T.c.id < min(before, LAST_ID))
         with self._database.read() as c:
             return [_said(row) for row in c.execute(rows)]
 
@@ -127,7 +129,7 @@ def _check(kind: str, output_id: int | None, value: int | None, over: Sequence[i
 
 
 def _check_there(c: Connection, found: Any, what: str, asked: int) -> None:
-    if c.execute(found).first() is None:
+    if not 0 <= asked <= LAST_ID or c.execute(found).first() is None:
         raise Missing(f"There is no {what} {asked} in this account.")
 
 

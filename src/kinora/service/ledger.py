@@ -155,12 +155,12 @@ class Ledger:
 
     def _hold(self, c: Connection, account_id: int, task_id: int, units: int, token: str) -> bool:
         now = now_ms()
-        one = sql.TAKE_ONE.row(c, account=account_id, now=now, units=units, token=token)
+        one = sql.TAKE_ONE.row(c, account=account_id, now=now, units=units)
         parts = self._gather(c, account_id, units, token, now) if one is None else [(one[0], units)]
         if not parts:
             return False
         transfer = _act(c, "hold", account_id, task_id, token, now)
-        if transfer is None:  # another transaction has just done it
+        if transfer is None:  # it was done before
             for book, taken in parts:
                 sql.PUT_BACK.run(c, id=book, units=taken)
             return False
@@ -170,7 +170,7 @@ class Ledger:
         return True
 
     def _hold_at_once(self, c: Connection, account_id: int, task_id: int, units: int, token: str) -> bool | None:
-        """None when the soonest lot has not enough by itself, or the act was done before."""
+        """None when the soonest lot has not enough by itself."""
         done = sql.HOLD_AT_ONCE.row(
             c,
             account=account_id,
@@ -184,7 +184,7 @@ class Ledger:
         if done is None:
             return None
         lot, transfer = done
-        if transfer is None:  # another transaction has just done it
+        if transfer is None:  # it was done before
             sql.PUT_BACK.run(c, id=lot, units=units)
         return transfer is not None
 

@@ -108,13 +108,13 @@ MOVE_HOUSE = Statement(
 
 # Lots
 
-# The soonest to expire, if it has enough and the act was not done before.
+# The soonest to expire, if it has enough.
 TAKE_ONE = Statement(
     """UPDATE books SET balance = balance - :units
     WHERE id = (
         SELECT id FROM books WHERE account_id = :account AND kind = 'grant' AND expires_at > :now AND balance > 0
         ORDER BY expires_at, id LIMIT 1
-    ) AND balance >= :units AND NOT EXISTS (SELECT 1 FROM transfers WHERE token = :token)
+    ) AND balance >= :units
     RETURNING id"""
 )
 LOTS = Statement(
@@ -160,7 +160,7 @@ HOLD_AT_ONCE = Statement(
         WHERE id = (
             SELECT id FROM books WHERE account_id = :account AND kind = 'grant' AND expires_at > :now AND balance > 0
             ORDER BY expires_at, id LIMIT 1
-        ) AND balance >= :units AND NOT EXISTS (SELECT 1 FROM transfers WHERE token = :token)
+        ) AND balance >= :units
         RETURNING id
     ), act AS (
         INSERT INTO transfers (id, kind, account_id, task_id, token, created_at)

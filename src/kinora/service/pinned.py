@@ -1,4 +1,4 @@
-"""Connections to addresses that were checked, with a deadline for all of an exchange and a size for an answer's head."""
+"""Connections to addresses that were checked, with a deadline for the whole exchange and a size for the head."""
 
 from __future__ import annotations
 

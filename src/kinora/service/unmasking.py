@@ -12,18 +12,19 @@ import binascii
 import html
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.resources import files
 from urllib.parse import unquote
 
-__all__ = ["CJK", "readings"]
+__all__ = ["CJK", "Words", "readings"]
 
 LONGEST = 20_000
 """Characters of a text that are read; the wire formats take fewer."""
 CJK = "\u3400-\u4dbf\u4e00-\u9fff"
 
 _LEET = str.maketrans("013456789@$!|+€£¢", "oieasgtbgasiiteec")
+_AROUND = "!|+.,?;:'\"()[]"
 _INVISIBLE = {"Cf", "Mn", "Me", "Co", "Cn", "Cs"}
 _FILLERS = "\u115f\u1160\u2800\u3164"
 """Letters and signs by their category, and nothing to see."""
@@ -31,32 +32,77 @@ _SENTENCE_END = re.compile(rf"[.!?;:]+(?=\s|$|[{CJK}])|[。！？；…\n]+")
 _NOT_WORDS = re.compile(rf"[^a-z0-9{CJK},.]+|(?<![{CJK}\s]),|,(?![{CJK}])")
 _BETWEEN_CJK = re.compile(rf"(?<=[{CJK}])[^a-z0-9{CJK},.。！？；…]+(?=[{CJK}])")
 _CJK_RUN = re.compile(rf"([{CJK}]+(?:,[{CJK}]+)*)")
+_LATIN = re.compile("[a-z]{3,}")
+_STRETCHED = re.compile(r"([a-z])\1{2,}")
 _SPELT = re.compile(r"(?<![a-z])[a-z](?: [a-z]){3,}(?![a-z])")
 _SCATTERED = re.compile(rf"(?<![{CJK}])[{CJK}](?:[^a-z0-9{CJK}]{{1,3}}[{CJK}]){{2,}}(?![{CJK}])")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
-def readings(text: str, *, masked: Callable[[str], str], spelt: Callable[[str], str]) -> list[str]:
-    """What a text may be read as, without repeats. `masked` gives the word behind one with asterisks, or itself;
-    `spelt` the words in letters that ran together, or those letters.
+class Words:
+    """The Latin words of the lists, to know them by when they have asterisks or are stretched or spelt out. A word that
+    ends in an asterisk may go on.
     """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._whole = {word for word in words if word.isalpha() and word.isascii()}
+        self._begun = frozenset({word[:-1] for word in words if word.endswith("*") and len(word) > 3})
+        self._every = every = self._whole | self._begun
+        self._by_length = {n: sorted(word for word in every if len(word) == n) for n in {len(word) for word in every}}
+        self._longest = max(self._by_length, default=0)
+
+    def known(self, word: str) -> bool:
+        """Whether the lists have it, with an s at its end or without."""
+        return (
+            word in self._whole
+            or word.removesuffix("s") in self._whole
+            or any(word[:n] in self._begun for n in range(2, len(word) + 1))
+        )
+
+    def unmasked(self, word: str) -> str:
+        """The word behind one with asterisks, or itself."""
+        for length in range(min(len(word), self._longest), 2, -1):
+            start, rest = word[:length], word[length:]
+            for known in self._by_length.get(length, ()):
+                fits = all(a in ("*", b) for a, b in zip(start, known, strict=True))
+                if fits and (rest in ("", "s") or known in self._begun):
+                    return known + rest
+        return word
+
+    def shortened(self, word: str) -> str:
+        """The word without letters said more than twice in a row."""
+        twice, once = (_STRETCHED.sub(r"\1" * times, word) for times in (2, 1))
+        return twice if self.known(twice) else once
+
+    def spelt(self, letters: str) -> str:
+        """The words in letters that ran together, the longest first at each place; or the letters."""
+        found, at = [], 0
+        while at < len(letters):
+            fitting = (letters[at : at + n] for n in range(min(self._longest, len(letters) - at), 1, -1))
+            word = next((part for part in fitting if part in self._every), None)
+            found += [word] if word else []
+            at += len(word) if word else 1
+        return " ".join(found) or letters
+
+
+def readings(text: str, words: Words) -> list[str]:
+    """What a text may be read as, without repeats."""
     text = text[:LONGEST]
     found: dict[str, None] = {}
     for form in (text, *_hidden(text)):
         plain = _plain(form)
         for undone in (
             plain,
-            _by_chunk(plain, lambda chunk: masked(chunk) if "*" in chunk else _leet(chunk)),
+            _by_chunk(plain, lambda chunk: words.unmasked(chunk) if "*" in chunk else _leet(chunk)),
             _by_chunk(plain, lambda chunk: _leet(chunk.replace("1", "l"))),
             _by_chunk(plain, lambda chunk: re.sub(rf"[^a-z{CJK}]", "", _leet(chunk))),
             _SCATTERED.sub(lambda run: re.sub(rf"[^{CJK}]", "", run[0]), plain),
         ):
-            spaced = _spaced(undone)
-            for reading in (spaced, re.sub(r"([a-z])\1{2,}", r"\1", spaced), re.sub(r"([a-z])\1{2,}", r"\1\1", spaced)):
-                found[reading] = None
-                # Letter by letter, where words end is lost.
-                found[_SPELT.sub(lambda run: spelt(run[0].replace(" ", "")), reading)] = None
+            reading = _LATIN.sub(lambda word: words.shortened(word[0]), _spaced(undone))
+            found[reading] = None
+            # Letter by letter, where words end is lost.
+            found[_SPELT.sub(lambda run: words.spelt(run[0].replace(" ", "")), reading)] = None
     return list(found)
 
 
@@ -96,14 +142,17 @@ def _by_chunk(text: str, change: Callable[[str], str]) -> str:
     """Change what stands between spaces, but for the punctuation around it."""
 
     def changed(match: re.Match[str]) -> str:
-        return match[1] + change(match[2]) + match[3] if match[2] else match[0]
+        chunk = match[0]
+        bare = chunk.strip(_AROUND)
+        start = chunk.find(bare) if bare else len(chunk)
+        return chunk[:start] + (change(bare) if bare else "") + chunk[start + len(bare) :]
 
-    return re.sub(r"([!|+.,?;:'\"()]*)(\S*?)([!|+.,?;:'\"()]*)(?=\s|$)", changed, text)
+    return re.sub(r"\S+", changed, text)
 
 
 def _leet(chunk: str) -> str:
-    """Digits and signs as the letters they stand for, in what has letters too."""
-    return chunk.translate(_LEET) if re.search("[a-z]", chunk) else chunk
+    """Digits and signs as the letters they stand for, in what has letters too; a lone 4 or @ is an article."""
+    return chunk.translate(_LEET) if re.search("[a-z]", chunk) or chunk in ("4", "@") else chunk
 
 
 def _hidden(text: str) -> list[str]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from kinora.service.unmasking import CJK, readings
+from kinora.service.unmasking import CJK, Words, readings
 
 __all__ = ["Rules", "shipped"]
 
@@ -28,7 +28,6 @@ NEAR = 7
 FAR = 150
 """Characters between the beginnings of two that are looked at at all."""
 _WORD = re.compile(rf"[a-z0-9]+|[{CJK}]{{1,2}}")
-_LATIN = re.compile(r"[a-z]{3,}\*?")
 _HAS_CJK = re.compile(f"[{CJK}]")
 
 
@@ -49,13 +48,12 @@ class Rules:
         self._rules = tuple(
             Rule(category=category, parts=tuple(_pattern(part, groups) for part in parts)) for category, parts in rules
         )
-        single = {word for _, parts in rules for part in parts for word in _flat(part, groups) if " " not in word}
-        # Each word, and whether it may go on.
-        self._words = {word.removesuffix("*"): word.endswith("*") for word in sorted(single) if _LATIN.fullmatch(word)}
+        phrases = {phrase for _, parts in rules for part in parts for phrase in _flat(part, groups)}
+        self._words = Words({word for phrase in phrases for word in phrase.split() if len(word) > 1})
 
     def found(self, text: str) -> str | None:
         """The category of the first rule that the text breaks."""
-        for reading in readings(text, masked=self._masked, spelt=self._spelt):
+        for reading in readings(text, self._words):
             if self._allowed is not None:
                 reading = self._allowed.sub(" , ", reading)
             spans: dict[str, list[tuple[int, int]]] = {}
@@ -63,18 +61,6 @@ class Rules:
                 if _breaks(rule, reading, spans):
                     return rule.category
         return None
-
-    def _masked(self, word: str) -> str:
-        """The list's word that an asterisked one stands for."""
-        for known, goes_on in self._words.items():
-            shape = re.escape(word[: len(known)] if goes_on else word).replace(r"\*", "[a-z]")
-            if re.fullmatch(shape, known):
-                return known + word[len(known) :]
-        return word
-
-    def _spelt(self, letters: str) -> str:
-        """The list's words in letters that ran together."""
-        return " ".join(word for word in self._words if len(word) > 3 and word in letters) or letters
 
 
 @cache
@@ -101,7 +87,9 @@ def _read(lines: Iterable[str]) -> tuple[dict[str, list[str]], list[tuple[str, l
         elif category == "allow":
             allowed.extend(_phrases(line))
         else:
-            rules.append((category, [_phrases(part) for part in line.split("+")]))
+            parts = line.split("+")
+            assert len(parts) <= 2, f"more than one + in {line!r}"
+            rules.append((category, [_phrases(part) for part in parts]))
     return groups, rules, allowed
 
 

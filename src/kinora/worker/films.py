@@ -23,6 +23,7 @@ from kinora.core.wording import condition_of
 from kinora.media.chunks import ChunkedFilm
 from kinora.media.fit import fit_frames
 from kinora.media.picture import write_picture
+from kinora.presets.places import find_model
 from kinora.worker.events import Job, MadeFile
 from kinora.worker.making import Tell
 from kinora.worker.materials import Materials
@@ -69,6 +70,7 @@ class FilmMaker:
                 other.close()
         if model not in self._pipelines:
             tell.progress("load", 0, 1, None)
+            find_model(model)  # what is not there is told before torch takes its seconds to load
             from kinora.pipeline import load_pipeline
 
             self._pipelines[model] = load_pipeline(model, device=self._device or None)
@@ -96,7 +98,7 @@ class _Work:
                 path, frame_rate=plan.frame_rate, recipe=recipe, force=True, backward=plan.backward
             ) as film:
                 self._fill(film, request, plan)
-        return (film_made(self._job),)
+        return (film_made(self._job, self._tell),)
 
     def _fill(self, film: ChunkedFilm, request: Request, plan: Plan) -> None:
         """All chunks that are not there yet, and the film made of them."""

@@ -12,7 +12,7 @@ from dbos import DBOS, DBOSConfig
 
 from kinora.service.engine import FLOW, queue_of
 
-__all__ = ["leave_queues", "listen"]
+__all__ = ["listen"]
 
 
 def listen(config: DBOSConfig, models: Sequence[str], carry: Callable[[int], None], *, poll_seconds: float) -> None:
@@ -32,8 +32,3 @@ def listen(config: DBOSConfig, models: Sequence[str], carry: Callable[[int], Non
     DBOS.launch()
     for queue in queues:
         DBOS.register_queue(queue, worker_concurrency=1, polling_interval_sec=poll_seconds)
-
-
-def leave_queues(seconds: float) -> None:
-    """Take no more tasks, and wait so long for those under way."""
-    DBOS.destroy(workflow_completion_timeout_sec=int(seconds))

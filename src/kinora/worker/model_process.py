@@ -9,7 +9,7 @@ import threading
 
 from kinora.worker.events import EVENTS, Command, Event, Garbled, from_line, to_line
 
-__all__ = ["Gone", "ModelProcess", "Silence"]
+__all__ = ["STOP_SECONDS", "Gone", "ModelProcess", "Silence"]
 
 STOP_SECONDS = 25.0
 """A little more than the process itself allows a job to be saved in."""

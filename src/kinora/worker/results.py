@@ -24,12 +24,15 @@ from kinora.media.label import draw_label, label_for
 from kinora.media.output import whole_file
 from kinora.media.picture import read_picture
 from kinora.worker.events import Job, MadeFile
+from kinora.worker.making import Tell
 
 __all__ = ["FILM", "Kept", "film_made", "jpeg_of", "labelled", "picture_made", "picture_name"]
 
 Frames = npt.NDArray[np.uint8]
 
 FILM = "film.mp4"
+WRITE_FRAMES = 16
+"""Of a marked copy, between two words on how it goes."""
 LONGEST = 512
 """Pixels of a thumbnail's longer side."""
 SAVE = re.compile(r"latents-(\d{6,})\.save")
@@ -84,17 +87,15 @@ def labelled(frames_FHW3: Frames, job: Job, *, first: int, rate: float, througho
     return draw_label(frames_FHW3, first, rate, replace(label_for(job.language), throughout=throughout))
 
 
-def film_made(job: Job) -> MadeFile:
+def film_made(job: Job, tell: Tell) -> MadeFile:
     """The finished film beside its thumbnail and, where one is asked for, its marked copy."""
     folder = Path(job.work)
     path = folder / FILM
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        count, rate, size = stream.frames, float(stream.average_rate or 1), (stream.width, stream.height)
+    count, rate, size = _shape_of(path)
     marked = None
     if job.marked:
         marked = "film-marked.mp4"
-        _mark_film(path, folder / marked, job, rate, size)
+        _mark_film(path, folder / marked, job, tell)
     shown = next(_frames_of(folder / (marked or FILM)))
     return MadeFile(
         kind="video",
@@ -147,17 +148,28 @@ def _thumbnail(path: Path, rgb_HW3: Frames) -> str:
     return path.name
 
 
-def _mark_film(source: Path, path: Path, job: Job, rate: float, size: tuple[int, int]) -> None:
+def _mark_film(source: Path, path: Path, job: Job, tell: Tell) -> None:
     """A copy with the label throughout; read from the finished film, so that an attempt cut off here repeats this
-    alone.
+    alone. It takes a while for a long film, and tells so.
     """
-    frames = (
-        labelled(rgb_HW3[None], job, first=index, rate=rate, throughout=True)[0]
-        for index, rgb_HW3 in enumerate(_frames_of(source))
-    )
+    count, rate, (width, height) = _shape_of(source)
+
+    def marked() -> Iterator[Frames]:
+        for index, rgb_HW3 in enumerate(_frames_of(source)):
+            if index % WRITE_FRAMES == 0:
+                tell.progress("write", index, count, None)
+            yield labelled(rgb_HW3[None], job, first=index, rate=rate, throughout=True)[0]
+
     notes = film_notes(read_film_recipe(source))
     with whole_file(path, force=True) as part:
-        encode(part, frames, (size[1], size[0]), frame_rate=rate, notes=notes, name=path)
+        encode(part, marked(), (height, width), frame_rate=rate, notes=notes, name=path)
+
+
+def _shape_of(path: Path) -> tuple[int, float, tuple[int, int]]:
+    """A film's frames, rate, width and height."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return stream.frames, float(stream.average_rate or 1), (stream.width, stream.height)
 
 
 def _frames_of(path: Path) -> Iterator[Frames]:

@@ -73,7 +73,7 @@ class StubMaker:
             return tuple(picture_made(job, index) for index in range(job.count))
         if not (work / FILM).exists():
             self._film(_Walk(job, request, plan_film(request, STUB.facts, STUB.preset), tell, orders, 0))
-        return (film_made(job),)
+        return (film_made(job, tell),)
 
     def _picture(self, walk: _Walk) -> None:
         frames_FHW3 = labelled(walk.frames(), walk.job, first=0, rate=1.0)

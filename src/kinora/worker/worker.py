@@ -22,7 +22,8 @@ from kinora.service.sweeping import Sweeper
 from kinora.service.webhooks import Sender
 from kinora.service.workers import Workers
 from kinora.worker.carrying import Carrier
-from kinora.worker.flows import leave_queues, listen
+from kinora.worker.flows import listen
+from kinora.worker.model_process import STOP_SECONDS
 
 __all__ = ["Worker"]
 
@@ -33,7 +34,7 @@ DECLARED_DEAD = 3
 
 
 class Worker:
-    """One worker process. `run` returns when it was told to end and its task is done or given back."""
+    """One worker process. Told to end, the process does when its task is over or given back."""
 
     def __init__(self, service: Service, *, parent: int | None = None) -> None:
         """`parent`: the process whose end it is not to outlive."""
@@ -45,26 +46,26 @@ class Worker:
         self._workers = Workers(service.database, service.settings)
         self._leaving, self._ended = threading.Event(), threading.Event()
         self._carrier = Carrier(service, self.id, self._leaving.is_set)
+        self._model_thread = threading.Thread(target=self._carry_all, name="model", daemon=True)
         self._asked: queue.SimpleQueue[tuple[int, Future[None]] | None] = queue.SimpleQueue()
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT: a task under way may go on for `grace_seconds`, then it goes back."""
+        """Work until SIGTERM or SIGINT: a task under way may go on for `grace_seconds`, then it goes back. Does not
+        return: the process ends.
+        """
         settings = self._service.settings
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self._told.set())
         # The row first: nobody may take a worker for dead that has just claimed its first task.
         self._workers.arrive(self.id, os.getpid(), settings.device, settings.model_names)
-        threads = [
-            threading.Thread(target=work, name=name, daemon=True)
-            for name, work in (
-                ("beat", self._beat),
-                ("sweep", lambda: Sweeper(self._service).run(self._ended)),
-                ("callbacks", lambda: Sender(self._service.database, self._service.sealer, settings).run(self._ended)),
-                ("model", self._carry_all),
-            )
-        ]
-        for thread in threads:
-            thread.start()
+        sender = Sender(self._service.database, self._service.sealer, settings)
+        self._model_thread.start()
+        for name, work in (
+            ("beat", self._beat),
+            ("sweep", lambda: Sweeper(self._service).run(self._ended)),
+            ("callbacks", lambda: sender.run(self._ended)),
+        ):
+            threading.Thread(target=work, name=name, daemon=True).start()
         listen(
             config_of(self._service.database, self.id),
             settings.model_names,
@@ -77,6 +78,9 @@ class Worker:
 
     def _carry(self, task_id: int) -> None:
         """Hand a task to the model thread and wait for it."""
+        if self._told.is_set():
+            # Left as it is: handed out again once this worker is gone.
+            threading.Event().wait()
         done: Future[None] = Future()
         self._asked.put((task_id, done))
         done.result()
@@ -108,14 +112,15 @@ class Worker:
                 self._told.set()
 
     def _leave(self, grace: float) -> None:
+        """Let the task under way end, or give it back; then go, without waiting for the engine: it would wait for
+        whoever makes that task now.
+        """
         log.info("worker leaving", worker=self.id)
         self._workers.drain(self.id)
-        gave_up = threading.Timer(grace, self._leaving.set)
-        gave_up.daemon = True
-        gave_up.start()
-        leave_queues(grace + 30)
-        gave_up.cancel()
-        self._leaving.set()
         self._asked.put(None)
+        self._model_thread.join(grace)
+        self._leaving.set()
+        self._model_thread.join(STOP_SECONDS + grace)
         self._ended.set()
         self._workers.leave(self.id)
+        os._exit(0)

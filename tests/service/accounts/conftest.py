@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -24,3 +24,17 @@ def accounts(settings: Settings) -> Iterator[Accounts]:
     opened = open_database(settings)
     yield Accounts(opened, Sealer(settings))
     opened.close()
+
+
+@pytest.fixture
+def another(accounts: Accounts, settings: Settings) -> Iterator[Callable[..., Accounts]]:
+    """`another(secret=...)`: another process of the same service, as far as it matters here."""
+    opened: list[Database] = []
+
+    def start(**changed: str) -> Accounts:
+        opened.append(open_database(settings))
+        return Accounts(opened[-1], Sealer(settings.model_copy(update=changed)))
+
+    yield start
+    for database in opened:
+        database.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from kinora.service.callers import REMEMBERED
 from kinora.service.errors import Suspended, Unauthenticated
 from kinora.service.sealing import Sealer, SecretError
 from kinora.service.settings import Settings
-from kinora.service.store import Database, now_ms, open_database, tables
+from kinora.service.store import Database, now_ms, tables
 
 
 @contextmanager
@@ -58,8 +58,8 @@ def test_a_revoked_key_opens_no_other_process_after_two_seconds(database: Databa
     assert refused.value.reason == "invalid"
 
 
-def test_a_suspension_is_seen_by_another_process(accounts: Accounts, settings: Settings) -> None:
-    here, there = accounts, Accounts(open_database(settings), Sealer(settings))
+def test_a_suspension_is_seen_by_another_process(accounts: Accounts, another: Callable[..., Accounts]) -> None:
+    here, there = accounts, another()
     account = here.create("studio")
     key = here.new_key(account.id, "key")
     there.authenticate(key.secret)
@@ -100,10 +100,12 @@ def test_a_key_s_own_end(accounts: Accounts) -> None:
     assert refused.value.reason == "expired"
 
 
-def test_a_secret_sealed_by_another_service_is_not_a_wrong_token(accounts: Accounts, settings: Settings) -> None:
+def test_a_secret_sealed_by_another_service_is_not_a_wrong_token(
+    accounts: Accounts, another: Callable[..., Accounts]
+) -> None:
     """The operator lost the secret: that is no fault of the client's."""
     pair = accounts.new_key(accounts.create("studio").id, "kling", kind="pair")
-    other = Accounts(open_database(settings), Sealer(settings.model_copy(update={"secret": "x" * 40})))
+    other = another(secret="x" * 40)
     token = jwt.encode({"iss": pair.access_key, "exp": int(time.time()) + 60}, pair.secret)
     with pytest.raises(SecretError, match="KINORA_SECRET"):
         other.authenticate(token)

@@ -51,11 +51,12 @@ def test_every_operation_has_a_name_and_a_sentence(spec: dict[str, Any]) -> None
 def test_every_field_has_a_sentence(spec: dict[str, Any]) -> None:
     count = 0
     for name, schema in spec["components"]["schemas"].items():
-        assert schema.get("description", "").strip(), name
-        if not name.startswith("Body_"):
+        if not name.startswith("Body_"):  # forms, which the framework names
+            assert schema.get("description", "").strip(), name
             assert schema.get("additionalProperties") is False or name in ("Health", "Readiness"), name
         for field, told in schema.get("properties", {}).items():
-            assert told.get("description", "").strip().endswith("."), f"{name}.{field}"
+            # The framework drops what stands beside a reference; what it refers to has its sentence.
+            assert told.get("description", "").strip().endswith(".") or set(told) == {"$ref"}, f"{name}.{field}"
             count += 1
     assert count > 200
 

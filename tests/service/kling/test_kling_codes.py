@@ -14,6 +14,8 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
+import kinora.presets
+
 TEXT = "/v1/videos/text2video"
 IMAGE = "/v1/videos/image2video"
 TURBO = "/text-to-video/kling-3.0-turbo"
@@ -154,8 +156,12 @@ def test_a_body_too_large_is_told_in_this_shape(served: Any) -> None:
 
 
 def test_what_the_loaded_model_cannot_do_is_a_bad_value(served_class: Any, settings_for: Any, tmp_path: Path) -> None:
-    """The bundled model follows no references; its sizes and lengths are its own."""
-    served = served_class(settings_for(tmp_path, models="tiny"))
+    """Open weights that film words alone: what they follow stands in their preset, sizes and lengths are their own."""
+    manifest = json.loads((Path(kinora.presets.__file__).parent / "tiny" / "manifest.json").read_text(encoding="utf-8"))
+    manifest |= {"name": "plain", "family": "wan", "preset": "wan2.1-t2v-1.3b"}
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    served = served_class(settings_for(tmp_path, models=str(tmp_path / "plain")))
     try:
         client = served.client()
         pixels = io.BytesIO()
@@ -163,12 +169,20 @@ def test_what_the_loaded_model_cannot_do_is_a_bad_value(served_class: Any, setti
         picture = base64.b64encode(pixels.getvalue()).decode()
         refused = client.post("/v1/videos/multi-image2video", {"prompt": "a ball", "image_list": [{"image": picture}]})
         assert (refused.status, refused.code) == (400, 1201)
-        assert "tiny was not made to follow references" in refused.message
+        assert "plain was not made to follow references" in refused.message
         data = client.post(TEXT, {"prompt": "a red ball rolls", "duration": "30", "aspect_ratio": "4:3"}).data
         task = served.service.tasks.get(client.account.id, int(data["task_id"]))
-        assert (task.model, task.request["aspect"], task.request["seconds"]) == ("tiny", "1:1", 30.0)
-        moved = client.post(IMAGE, {"image": picture, "camera_control": {"type": "forward_up"}})
-        assert moved.code == 0
+        assert (task.model, task.request["aspect"], task.request["seconds"]) == (
+            str(tmp_path / "plain"),
+            "16:9",
+            5.0625,
+        )
+        moved = client.post(TEXT, {"prompt": "a ball", "camera_control": {"type": "forward_up"}})
+        assert (moved.status, moved.code) == (400, 1201)
+        assert "camera moves" in moved.message
+        assert client.post(IMAGE, {"image": picture}).code == 1201
+        shots = client.post(TURBO, {"prompt": "shot 1, 3, a ball; shot 2, 5, a cube;"})
+        assert (shots.code, "at most 5.0625 s" in shots.message) == (1201, True)
     finally:
         served.close()
 

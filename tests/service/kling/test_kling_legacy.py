@@ -396,8 +396,9 @@ def test_hostile_values_never_break_the_server(client: Client) -> None:
         "multi_prompt", "shot_type", "voice_list", "camera_control", "watermark_info", "external_task_id",
     ]  # fmt: skip
     files = ["image", "image_tail", "static_mask", "dynamic_masks", "element_list", "callback_url"]
-    for path, fields in ((TEXT, words), (IMAGE, files)):
+    # Each text that may be a picture costs a process that looks at it: a few kinds do.
+    for path, fields, tried in ((TEXT, words, values), (IMAGE, files, values[2::2])):
         for name in fields:
-            for value in values:
+            for value in tried:
                 reply = client.post(path, {"prompt": "a ball", name: value})
                 assert reply.code < 5000, (path, name, value, reply.message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def test_an_agent_makes_and_finds_what_it_asked_for(busy, account, tmp_path):
 
         uploaded = await call("file_upload", path=str(tmp_path / "a cat.png"))
         assert (uploaded["kind"], uploaded["width"], uploaded["height"]) == ("image", 160, 90)
-        begun = await call("image_to_video", prompt="it purrs", image=uploaded["id"], image_tail=str(tmp_path / "a cat.png"), duration=2)  # fmt: skip
+        ends = {"image": uploaded["id"], "image_tail": str(tmp_path / "a cat.png")}
+        begun = await call("image_to_video", prompt="it purrs", duration=2, **ends)
         assert begun["status"] in ("submitted", "processing", "succeed")
         moved = await call("query_tasks", generationId=begun["generationId"], wait_seconds=60)
         assert moved["status"] == "succeed"
@@ -122,10 +124,14 @@ async def check_troubles(mcp: ClientSession, folder: Path) -> None:
 
 
 def test_a_wrong_key_and_a_service_that_is_not_there_are_told(busy):
+    async def me(url: str) -> None:
+        async with Native(url, "knr-wrong") as native:
+            await native.me()
+
     with pytest.raises(Trouble, match="key"):
-        asyncio.run(Native(busy.url, "knr-wrong").me())
-    with pytest.raises(Trouble, match="is the service running?"):
-        asyncio.run(Native("http://127.0.0.1:9", "knr-any").me())
+        asyncio.run(me(busy.url))
+    with pytest.raises(Trouble, match="is the service running"):
+        asyncio.run(me("http://127.0.0.1:9"))
 
 
 def test_without_a_key_it_says_what_is_missing(monkeypatch):
@@ -138,3 +144,8 @@ def test_without_a_key_it_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("KINORA_KEY", "k")
     with pytest.raises(InputError, match="http"):
         mcp.run(argparse.Namespace(url="ftp://x"))
+
+
+def test_the_page_names_every_tool():
+    page = Path(__file__).parents[3] / "docs" / "howto" / "mcp.md"
+    assert set(re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)) == TOOLS

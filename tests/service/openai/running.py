@@ -59,7 +59,7 @@ class Running:
 
 
 class Shared:
-    """One service for all that ask while a test session lasts: starting one takes seconds. Whoever leaves last ends it."""
+    """One service for all that ask, since a start takes seconds; the last to leave ends it."""
 
     def __init__(self, *, worker: bool) -> None:
         self._worker, self._users = worker, 0

@@ -20,8 +20,19 @@ from kinora.service.api.openai.sizes import exact, length_of, seconds_of, shape_
 from kinora.service.api.openai.whose import KLING_FIELDS, is_jwt, is_kling
 from kinora.service.catalogue import Catalogue
 from kinora.service.errors import (
-    Clash, Forbidden, Invalid, Missing, OutOfUnits, Refused, ServiceError, Suspended, TooManyRequests, TooManyTasks,
-    Unauthenticated, Unavailable, Unsupported,
+    Clash,
+    Forbidden,
+    Invalid,
+    Missing,
+    OutOfUnits,
+    Refused,
+    ServiceError,
+    Suspended,
+    TooManyRequests,
+    TooManyTasks,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
 )  # fmt: skip
 
 
@@ -190,8 +201,9 @@ def test_a_files_name_is_only_a_label():
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
-        (b"", "application/json"), (b"[]", "application/json"), (b"{", "application/json"), (b"\xff", "application/json"),
-        (b"[" * 100_000, "application/json"), (b"null", ""), (b"x", "multipart/form-data"),
+        (b"", "application/json"), (b"[]", "application/json"), (b"{", "application/json"),
+        (b"\xff", "application/json"), (b"[" * 100_000, "application/json"), (b"null", ""),
+        (b"x", "multipart/form-data"),
         (b"no boundary here", "multipart/form-data; boundary=b0"),
         (_form([("f", "a", b"1")] * 9)[0], "multipart/form-data; boundary=b0"),
         (_form([("f", None, b"1")] * 201)[0], "multipart/form-data; boundary=b0"),

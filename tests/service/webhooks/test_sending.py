@@ -232,9 +232,8 @@ def test_a_late_failure_changes_nothing_and_a_late_success_counts(post_on_both, 
     assert post.row(delivery_id).state == "done"
 
 
-def test_a_dead_endpoint_delays_nobody(post_on_both, receiver) -> None:
+def test_a_dead_endpoint_delays_nobody(post, receiver) -> None:
     """500 callbacks to a host that accepts and keeps silent wait in front of others' callbacks."""
-    post = post_on_both
     mute = socket.create_server(("127.0.0.1", 0), backlog=64)
     with post.database.write() as c:
         for _ in range(500):
@@ -242,9 +241,9 @@ def test_a_dead_endpoint_delays_nobody(post_on_both, receiver) -> None:
             post.webhooks.queue(c, post.account_id, new_id(), url, b"", post.now)
     others = [post.account() for _ in range(3)]
     waited = []
-    with mute, post.running(timeout=3.0):
+    with mute, post.running(timeout=2.0):
         time.sleep(0.5)
-        for n in range(12):
+        for n in range(8):
             post.now = now_ms()
             queued = time.monotonic()
             post.queue(receiver.url.replace("hook", str(n)), account_id=others[n % 3])
@@ -260,7 +259,7 @@ def test_many_silent_endpoints_leave_half_of_the_threads_to_others(post, receive
     for mute, account_id in zip(mutes, accounts, strict=True):
         for _ in range(30):
             post.queue(f"http://127.0.0.1:{mute.getsockname()[1]}/", account_id=account_id)
-    with post.running(timeout=0.7):
+    with post.running(timeout=0.5):
         first = [post.webhooks.page(account_id, limit=30)[-1].id for account_id in accounts]
         _until(lambda: all(post.row(each).attempts for each in first))  # everyone's silence is known
         waited = []
@@ -299,7 +298,7 @@ def test_a_test_callback(post_on_both, receiver) -> None:
 def test_pages_counts_and_forgetting(post_on_both, receiver) -> None:
     post = post_on_both
     ids = [post.queue(receiver.url) for _ in range(5)]
-    post.sender().send_due()
+    assert [post.sender().send_due() for _ in range(3)] == [4, 1, 0]  # four at once to one place
     waiting = post.queue(receiver.url)
     assert [each.id for each in post.webhooks.page(post.account_id, limit=2)] == [waiting, ids[4]]
     assert [each.id for each in post.webhooks.page(post.account_id, limit=2, before=ids[4])] == [ids[3], ids[2]]

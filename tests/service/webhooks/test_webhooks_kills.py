@@ -15,7 +15,7 @@ def test_no_event_is_missed(settings) -> None:
     sys.modules["soak_webhooks"] = soak
     try:
         spec.loader.exec_module(soak)
-        figures = soak.soak(settings, events=300, kills=5, pace=0.25, wait=60)
+        figures = soak.soak(settings, events=300, kills=5, pace=0.1, wait=60)
     finally:
         del sys.modules["soak_webhooks"]
     assert (figures.missed, figures.dead, figures.forged, figures.unordered) == (0, 0, 0, 0)

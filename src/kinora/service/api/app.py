@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
@@ -44,10 +43,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.limiter = Limiter(service.settings)
     app.state.metrics = Metrics(service.database, service.settings)
     for family in FAMILIES:
-        if find_spec(f"kinora.service.api.{family}") is not None:  # TODO: all of them, once they are there
-            module = import_module(f"kinora.service.api.{family}")
-            if hasattr(module, "register"):
-                module.register(app, service)
+        import_module(f"kinora.service.api.{family}").register(app, service)
     app.add_exception_handler(HTTPException, _outside_of_routes)
     # The last one added is the first one asked.
     app.add_middleware(Bodies, settings=service.settings)
@@ -59,6 +55,7 @@ def create_app(service: Service) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
+    app.state.feed.close()
 
 
 async def _outside_of_routes(request: Request, error: Exception) -> Response:

@@ -76,12 +76,16 @@ _SESSION = APIKeyCookie(
 )
 
 
-# The two above are there for the description alone; `token_of` reads what is sent.
-def _caller(request: Request, _key: Annotated[object, Depends(_KEY)], _: Annotated[object, Depends(_SESSION)]) -> Caller:
+# For the description alone: `token_of` reads what is sent.
+_Key = Annotated[object, Depends(_KEY)]
+_Session = Annotated[object, Depends(_SESSION)]
+
+
+def _caller(request: Request, _key: _Key, _session: _Session) -> Caller:
     return caller(request)
 
 
-def _admin(request: Request, _key: Annotated[object, Depends(_KEY)], _: Annotated[object, Depends(_SESSION)]) -> Caller:
+def _admin(request: Request, _key: _Key, _session: _Session) -> Caller:
     return admin(request)
 
 

@@ -83,7 +83,8 @@ class Guard:
 
     def _looked_at(self, source: Path, want: tuple[str, ...]) -> Kind:
         """The kind by content, sizes within bounds as the headers state them."""
-        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # A pipe would be waited for without end, and a link may lead anywhere.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             state = os.fstat(descriptor)
             if not S_ISREG(state.st_mode):
@@ -143,7 +144,7 @@ class Guard:
             if "trouble" in said:
                 raise Unavailable(_printable(said["trouble"]))
             refusal = _printable(said["unfit"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Invalid("The file cannot be read: what reads it broke down over it.") from error
         raise Invalid(refusal)
 

@@ -6,8 +6,9 @@ write lock at its beginning, so that none fails half-way. Postgres runs the same
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Database:
         self.engine = _engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._writing = self.engine.execution_options(writing=True)
+        # SQLite lets writers sleep and try again, the unlucky for a second: those of one process queue up instead.
+        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -45,8 +48,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction: all of it or nothing."""
-        with self._writing.begin() as connection:
+        """A transaction: all of it or nothing. Not within another of the same thread."""
+        with self._turn, self._writing.begin() as connection:
             yield connection
 
     def migrate(self) -> None:

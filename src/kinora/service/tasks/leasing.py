@@ -69,7 +69,6 @@ class Outcome:
 class Queue(Protocol):
     """What leasing needs of the engine."""
 
-    def pause(self, c: Connection, task_id: int) -> None: ...
     def requeue(self, c: Connection, task_ids: Sequence[int]) -> None: ...
 
 
@@ -167,7 +166,6 @@ class Leasing:
             self._end(c, task_id, _as_it_stands(row), Outcome(state="cancelled"))
             return Refusal.CANCELLED
         if row["paused"]:
-            self._queue.pause(c, task_id)
             return Refusal.PAUSED
         lost = f"Its worker died {row['attempts']} times while it was made; it is set aside and costs nothing."
         self._end(c, task_id, _as_it_stands(row), Outcome(state="failed", code="lost", message=lost))

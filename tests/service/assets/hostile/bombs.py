@@ -41,12 +41,12 @@ def tiff(*tags: tuple[int, int, int, int]) -> bytes:
 
 PICTURE_BOMBS: dict[str, Callable[[], bytes]] = {
     "png of 196 megapixels": lambda: png(14_000, 14_000, zeros(2**24)),
-    "png of 36 megapixels, flat": lambda: png(6_000, 6_000, zeros(6_000 * 18_001)),
-    "png that unpacks to 256 MB more than its size": lambda: png(64, 64, zeros(2**28)),
+    "png of 16 megapixels, flat": lambda: png(4_000, 4_000, zeros(4_000 * 12_001 + 2**20)),
+    "png that unpacks to 64 MB more than its size": lambda: png(64, 64, zeros(2**26)),
     "png of 2^31 - 1 pixels a side": lambda: png(2**31 - 1, 2**31 - 1, zeros(2**20)),
     "png of no size": lambda: png(0, 0, zeros(2**20)),
-    "png with a text of 256 MB": lambda: png(64, 64, zeros(64 * 193), (b"zTXt", b"a\0\0" + zeros(2**28))),
-    "png with a profile of 256 MB": lambda: png(64, 64, zeros(64 * 193), (b"iCCP", b"a\0\0" + zeros(2**28))),
+    "png with a text of 64 MB": lambda: png(64, 64, zeros(64 * 193), (b"zTXt", b"a\0\0" + zeros(2**26))),
+    "png with a profile of 64 MB": lambda: png(64, 64, zeros(64 * 193), (b"iCCP", b"a\0\0" + zeros(2**26))),
     "png with 20,000 texts": lambda: (
         png(64, 64, zeros(64 * 193), *([(b"tEXt", b"a\0" + b"b" * 1000)] * 20_000))
     ),

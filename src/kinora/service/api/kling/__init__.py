@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 
 from kinora.service.api.kling import (
     absent,
@@ -19,19 +19,16 @@ from kinora.service.api.kling import (
     standard,
     standard_tasks,
 )
-from kinora.service.api.kling.calling import Act, endpoint
+from kinora.service.api.kling.calling import Act
 from kinora.service.api.kling.envelope import KlingRoute
-from kinora.service.api.routes import claim, respond
-from kinora.service.errors import Missing
+from kinora.service.api.kling.table import Paths, Table, answered
+from kinora.service.api.routes import claim
 
 if TYPE_CHECKING:
     from kinora.service.service import Service
 
 __all__ = ["generations", "register"]
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-LEGACY = ("/v1", "/kling/v1", "/proxy/kling/v1")
-ROOTS = ("", "/kling", "/proxy/kling")
 SHARED = "/images/generations"
 """OpenAI has the same path: on the bare `/v1` its route takes a POST, and hands it on where it is Kling's."""
 
@@ -47,19 +44,11 @@ CREATES: dict[str, Act] = {
 }
 ELEMENTS = "/general/advanced-custom-elements"
 
-Table = dict[str, dict[str, Act]]
-"""Path -> method -> what is done."""
-
 
 def register(app: FastAPI, service: Service) -> None:
-    """Add both families' routes, and answer errors near them in their shape."""
-    for prefix in LEGACY:
-        table = _legacy()
-        if prefix == "/v1":
-            del table[SHARED]["POST"]
-        app.include_router(_router(table, prefix), prefix=prefix, include_in_schema=False)
-    for prefix in ROOTS:
-        app.include_router(_router(_standard(), prefix), prefix=prefix, include_in_schema=False)
+    """Add both families' paths, and answer errors near them in their shape."""
+    assert app.state.service is service
+    app.router.routes.append(Table(_legacy(), _standard(), frozenset({("POST", f"/v1{SHARED}")})))
     claim(app, _Near)
 
 
@@ -74,14 +63,11 @@ class _Near(KlingRoute):
 
 async def generations(request: Request) -> Response:
     """`POST /v1/images/generations`, for whoever has found out that the request is Kling's."""
-    try:
-        return await endpoint(SHARED, legacy_images.generations)(request)
-    except Exception as error:  # noqa: BLE001 - logged, and told in Kling's shape on a route that is not ours
-        return respond(KlingRoute, error, request)
+    return await answered(request, SHARED, legacy_images.generations)
 
 
-def _legacy() -> Table:
-    table: Table = {}
+def _legacy() -> Paths:
+    table: dict[str, Mapping[str, Act]] = {}
     for path, act in CREATES.items():
         table |= _product(path, act, legacy_tasks.queried)
     table |= _product(ELEMENTS, legacy_elements.create, legacy_elements.queried, listed=legacy_elements.listed)
@@ -92,11 +78,11 @@ def _legacy() -> Table:
     return table | {path: {"GET": legacy_tasks.nothing} for path in absent.LISTS}
 
 
-def _product(path: str, create: Act, query: Act, *, listed: Act = legacy_tasks.listed) -> Table:
+def _product(path: str, create: Act, query: Act, *, listed: Act = legacy_tasks.listed) -> Paths:
     return {path: {"POST": create, "GET": listed}, f"{path}/{{task_id}}": {"GET": query}}
 
 
-def _standard() -> Table:
+def _standard() -> Paths:
     return {
         "/text-to-video/{model}": {"POST": standard.text_to_video},
         "/image-to-video/{model}": {"POST": standard.image_to_video},
@@ -107,22 +93,3 @@ def _standard() -> Table:
         "/account/billing/balance": {"POST": absent.refusal("bills")},
         "/account/billing/package": {"POST": absent.refusal("bills")},
     }
-
-
-def _router(table: Table, prefix: str) -> APIRouter:
-    router = APIRouter(route_class=KlingRoute)
-    for path, acts in table.items():
-        route = path.partition("/{")[0]
-        for method, act in acts.items():
-            router.add_api_route(path, endpoint(route, act), methods=[method], response_class=Response)
-        elsewhere = ("POST",) if prefix + path == "/v1" + SHARED else ()
-        others = [method for method in METHODS if method not in (*acts, *elsewhere)]
-        router.add_api_route(path, _other_method(" or ".join(acts)), methods=others, response_class=Response)
-    return router
-
-
-def _other_method(taken: str) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    async def refuse(request: Request) -> Response:
-        raise Missing(f"This path does not take {request.method}; it takes {taken}.", status=405)
-
-    return refuse

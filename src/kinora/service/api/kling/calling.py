@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kinora.service.accounts import Caller
     from kinora.service.service import Service
 
-__all__ = ["Act", "Call", "endpoint"]
+__all__ = ["Act", "Call", "answer"]
 
 LONGEST_KEY = 255
 """Characters of an Idempotency-Key."""
@@ -59,25 +59,21 @@ Act = Callable[[Call], Any]
 """What a route does: gives the envelope's `data`."""
 
 
-def endpoint(route: str, act: Act) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    """The framework's side of an act. The sender is known before a byte of the body is read."""
-
-    async def answer(request: Request) -> Response:
-        known = await run_in_threadpool(caller, request)
-        service: Service = request.app.state.service
-        call = Call(
-            service=service,
-            caller=known,
-            raw=await request.body(),
-            path=request.path_params,
-            query=request.query_params,
-            route=route,
-            base=service.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/"),
-            key=_key(request),
-        )
-        return success(await run_in_threadpool(act, call), request)
-
-    return answer
+async def answer(request: Request, route: str, act: Act) -> Response:
+    """What an act comes to, in the envelope. The sender is known before a byte of the body is read."""
+    known = await run_in_threadpool(caller, request)
+    service: Service = request.app.state.service
+    call = Call(
+        service=service,
+        caller=known,
+        raw=await request.body(),
+        path=request.path_params,
+        query=request.query_params,
+        route=route,
+        base=service.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/"),
+        key=_key(request),
+    )
+    return success(await run_in_threadpool(act, call), request)
 
 
 def _key(request: Request) -> str | None:

@@ -84,7 +84,7 @@ class Shower:
 
     def _info(self, task: Task) -> dict[str, Any]:
         info: dict[str, Any] = {} if task.external_id is None else {"external_task_id": task.external_id}
-        parent = task.wire.get("parent")
+        parent = task.wire.get("parent_video")
         if parent is not None:
             url = self.link(task.account_id, parent["digest"], f"{parent['id']}.mp4")
             info["parent_video"] = {"id": str(parent["id"]), "url": url, "duration": seconds_text(parent["seconds"])}

@@ -119,5 +119,5 @@ def _wire(call: Call, wish: Wish) -> dict[str, Any]:
     if wish.options.watermark_info.enabled:
         told["marked"] = True
     if wish.parent is not None:
-        told["parent"] = {"id": wish.parent.id, "digest": wish.parent.digest, "seconds": wish.parent.seconds}
+        told["parent_video"] = {"id": wish.parent.id, "digest": wish.parent.digest, "seconds": wish.parent.seconds}
     return told

@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
@@ -19,7 +19,8 @@ TRIES = 3
 AGAIN = frozenset({429, 502, 503, 504})
 MOST_WAIT = 10.0
 """Seconds that a busy service may ask to wait before the next try."""
-LOOK_SECONDS = 1.0
+LOOKS = (0.1, 2.0)
+"""Seconds between two looks at a task: from, to."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -39,6 +40,12 @@ class Native:
             follow_redirects=False,
         )
         self.url = url
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
 
     async def me(self) -> dict[str, Any]:
         return await self._ask("GET", "/api/account")
@@ -65,11 +72,13 @@ class Native:
     async def finished(self, task: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The task when it is over, or as it stands after so many seconds."""
         until = asyncio.get_running_loop().time() + seconds
+        pause, most = LOOKS
         while task["state"] not in ENDED:
             left = until - asyncio.get_running_loop().time()
             if left <= 0:
                 break
-            await asyncio.sleep(min(left, LOOK_SECONDS))
+            await asyncio.sleep(min(left, pause))
+            pause = min(pause * 1.3, most)
             task = await self.task(task["id"])
         return task
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -41,7 +42,15 @@ T = TypeVar("T")
 
 def server_for(native: Native) -> MCPServer:
     """The MCP server whose tools work on one account of one service."""
-    server = MCPServer("kinora", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
+
+    @asynccontextmanager
+    async def while_open(_: MCPServer) -> AsyncIterator[None]:
+        async with native:
+            yield
+
+    server = MCPServer(
+        "kinora", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING", lifespan=while_open
+    )
     _add_makers(server, native)
     _add_readers(server, native)
     return server

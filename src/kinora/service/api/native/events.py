@@ -35,13 +35,6 @@ Seen = Annotated[
 After = Annotated[
     int | None, Query(ge=0, lt=2**53, description="The same as Last-Event-ID, where no header can be sent.")
 ]
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Events: `id`, `event` (state, progress, preview or note), `data` (a TaskEvent as JSON).",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    },
-    204: {"description": "The task is over and nothing is left to tell: do not come again."},
-}
 
 
 class TaskEvent(Shape):
@@ -59,6 +52,31 @@ class TaskEvent(Shape):
     preview: str | None = Field(default=None, description="A small picture of how it looks, as a data URL.")
     code: str | None = Field(default=None, description="Why it failed, as a word.")
     message: str | None = Field(default=None, description="A sentence for people.")
+
+
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "What happens, event by event; lines that begin with a colon mean nothing.",
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "string", "description": "Counts up; send it back to go on from there."},
+                        "event": {"enum": ["state", "progress", "preview", "note"]},
+                        "data": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": TaskEvent.model_json_schema(),
+                        },
+                    },
+                    "required": ["id", "event", "data"],
+                }
+            }
+        },
+    },
+    204: {"description": "The task is over and nothing is left to tell: do not come again."},
+}
 
 
 NAMES = {"done": "step", "url": "preview"}

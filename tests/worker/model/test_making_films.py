@@ -104,14 +104,20 @@ def test_a_film_is_the_pipeline_s_own(maker: FilmMaker, job: Callable[..., Job],
     assert heard.saves[-1][-1].endswith(".save")
 
 
+@pytest.fixture(scope="module")
+def whole(maker: FilmMaker, process: ModuleType, model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """Two segments with a label and a marked copy, made in one go."""
+    folder = tmp_path_factory.mktemp("whole")
+    job = process.job_in(folder, 1, model=str(model_folder), **LONG, label=True, marked=True)
+    maker.make(job, Heard())
+    return job
+
+
 @pytest.mark.parametrize("error", [Cancelled, Stopped])
 @pytest.mark.parametrize("steps", [5, 8, 14])
 def test_cut_off_anywhere_it_goes_on_to_the_same_bytes(
-    maker: FilmMaker, job: Callable[..., Job], steps: int, error: type[Exception]
+    maker: FilmMaker, job: Callable[..., Job], whole: Job, steps: int, error: type[Exception]
 ) -> None:
-    """Over two segments, with a label and a marked copy."""
-    whole = job(1, **LONG, label=True, marked=True)
-    maker.make(whole, Heard())
     cut = job(2, **LONG, label=True, marked=True, save_steps=3)
     with pytest.raises(error):
         maker.make(cut, Heard(stop_after=steps, error=error))
@@ -124,11 +130,8 @@ def test_cut_off_anywhere_it_goes_on_to_the_same_bytes(
     assert again.steps <= 16 - steps + lost + 2
 
 
-def test_from_the_files_it_told_of_another_place_goes_on(
-    maker: FilmMaker, job: Callable[..., Job], tmp_path: Path
-) -> None:
-    whole, cut, elsewhere = job(1, **LONG), job(2, **LONG, save_steps=3), job(3, **LONG)
-    maker.make(whole, Heard())
+def test_from_the_files_it_told_of_another_place_goes_on(maker: FilmMaker, job: Callable[..., Job], whole: Job) -> None:
+    cut, elsewhere = job(2, **LONG, label=True, save_steps=3), job(3, **LONG, label=True)
     heard = Heard(stop_after=14)
     with pytest.raises(Cancelled):
         maker.make(cut, heard)
