@@ -19,7 +19,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export KINORA_PROMPT := $(value PROMPT)
 export KINORA_FILM := $(value FILM)
 
-.PHONY: help film test test-slow clean
+.PHONY: help film serve test test-slow clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,15 +42,23 @@ help:  ## say what there is
 	@$(PIP) -c constraints.txt -e '.[film]'
 	@touch $@
 
+.venv/service.stamp: pyproject.toml constraints.txt | .venv/made.stamp
+	@echo "installing what the service needs (the first time takes a few minutes)"
+	@$(PIP) -c constraints.txt -e '.[service]'
+	@touch $@ .venv/film.stamp
+
 .venv/dev.stamp: pyproject.toml constraints.txt | .venv/made.stamp
 	@echo "installing what the tests need"
 	@$(PIP) -c constraints.txt -e '.[dev]'
-	@touch $@ .venv/film.stamp
+	@touch $@ .venv/film.stamp .venv/service.stamp
 
 film: .venv/film.stamp  ## make a film of PROMPT and say where it lies (films/film.mp4, made anew each time)
 	@mkdir -p "$$(dirname "$$KINORA_FILM")"
 	@$(BIN)/kinora generate "$$KINORA_PROMPT" -o "$$KINORA_FILM" --force >/dev/null
 	@echo "your film lies in $$KINORA_FILM"
+
+serve: .venv/service.stamp  ## serve films on this machine: API, queue, worker (KINORA_... settings: docs/operations.md)
+	@$(BIN)/kinora serve
 
 test: .venv/dev.stamp  ## style, types, layers, tests
 	$(BIN)/ruff check .

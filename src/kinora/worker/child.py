@@ -118,12 +118,15 @@ class Telling:
 
     def __init__(self, job: Job, orders: Orders, voice: Voice) -> None:
         self._id, self._orders, self._voice = job.task_id, orders, voice
+        self._warned = False
+        """Whether the maker knows that the process is to end."""
 
     def progress(self, stage: str, done: int, total: int, seconds_left: float | None) -> None:
         self._voice.say(Progress(task_id=self._id, stage=stage, done=done, total=total, seconds_left=seconds_left))
         if self._orders.cancelled(self._id):
             raise GivenUp("the task was cancelled")
-        if self._orders.stopping.is_set():
+        # A maker that was told of no end has just saved nothing: it takes one more step.
+        if self._orders.stopping.is_set() and (self._warned or stage != "imagine"):
             raise Stopped("the model process is to end")
 
     def preview(self, jpeg: bytes) -> None:
@@ -136,7 +139,8 @@ class Telling:
         self._voice.say(Note(task_id=self._id, text=text))
 
     def ending(self) -> bool:
-        return self._orders.stopping.is_set()
+        self._warned = self._orders.stopping.is_set()
+        return self._warned
 
 
 class Makers:

@@ -36,7 +36,9 @@ class Tell(Protocol):
     def note(self, text: str) -> None: ...
 
     def ending(self) -> bool:
-        """Whether the next `progress` raises `Stopped`: what is to be kept is saved now."""
+        """Whether the next `progress` raises `Stopped`: what is to be kept is saved now. While denoising, none raises
+        before this was asked and said so.
+        """
         ...
 
 

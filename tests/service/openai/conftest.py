@@ -22,6 +22,11 @@ def _module():
 
 
 @pytest.fixture(scope="session")
+def runners():
+    return _module()
+
+
+@pytest.fixture(scope="session")
 def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A service without a worker."""
     with _module().IDLE.use(tmp_path_factory.mktemp("idle")) as made:

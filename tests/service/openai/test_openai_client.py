@@ -251,7 +251,7 @@ def test_images_come_as_links_or_inside_the_answer(busy, client_of):
     inside = client.images.generate(prompt="a ball", response_format="b64_json", size="1792x1024")
     assert Image.open(io.BytesIO(base64.b64decode(inside.data[0].b64_json))).size == (96, 64)
     assert client.images.generate(model="gpt-image-2", prompt="a ball").data[0].b64_json
-    for values in ({"n": 0}, {"n": 99}, {"response_format": "tiff"}):
+    for values in ({"n": 0}, {"n": 99}, {"response_format": "tiff"}, {"stream": True}):
         with pytest.raises(openai.BadRequestError):
             client.images.generate(prompt="a ball", **values)
 

@@ -134,6 +134,15 @@ def test_a_repetition_of_what_never_came_is_not_a_video_that_was_named(idle, acc
     assert _create(idle, account, "1").json()["id"] != first
 
 
+def test_a_repetition_is_known_on_postgres_too(postgres_url, tmp_path, runners):
+    with runners.running(tmp_path, database=postgres_url) as served:
+        account = served.account()
+        first = _create(served, account, "0").json()["id"]
+        other = _create(served, account, "0").json()["id"]
+        assert _create(served, account, "1").json()["id"] == other != first
+        assert _create(served, served.account(), "1").json()["id"] not in (first, other)
+
+
 def test_repetitions_do_not_cross_accounts(idle, account):
     assert _create(idle, account, "0").json()["id"] != _create(idle, idle.account(), "1").json()["id"]
 

@@ -99,7 +99,7 @@ async def read_json(request: Request) -> dict[str, Any]:
     """The body as a JSON object; raises `Invalid`."""
     body = await request.body()
     try:
-        value = json.loads(body)
+        value = await run_in_threadpool(json.loads, body)  # tens of megabytes where a picture lies in it
     except (ValueError, RecursionError) as error:
         raise Invalid(f"The body is not JSON ({str(error)[:80]}); send a JSON object or a form.") from None
     if not isinstance(value, dict):

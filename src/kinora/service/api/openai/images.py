@@ -23,7 +23,7 @@ from kinora.service.api.openai.sizes import size_text
 from kinora.service.api.openai.whose import is_kling
 from kinora.service.api.openai.wishes import image_wish
 from kinora.service.creating import Wanted
-from kinora.service.errors import Invalid, Refused, Unavailable
+from kinora.service.errors import Invalid, Refused, Unavailable, Unsupported
 from kinora.service.objects import digest_path
 from kinora.service.service import Service
 from kinora.service.tasks import Output, Task
@@ -57,6 +57,8 @@ async def generate(request: Request, service: Serving, caller: Signed) -> Respon
     """Accept, wait, answer. A client that asks again, having lost the answer, gets the same pictures."""
 
     def wish(asked: Asked) -> Wanted:
+        if asked.get("stream") not in (None, False, "false"):
+            raise Unsupported("Pictures do not come in a stream here; leave stream out.", field="stream")
         made = image_wish(service, asked)
         return replace(made, wire={**made.wire, "answer": _format(asked)})
 
@@ -72,7 +74,7 @@ async def _json(request: Request) -> object:
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         return None
     try:
-        return json.loads(await request.body())
+        return await run_in_threadpool(json.loads, await request.body())
     except (ValueError, RecursionError):
         return None
 

@@ -104,7 +104,8 @@ class Retries:
             .where(
                 answers.c.account_id == account_id,
                 answers.c.key >= begins,
-                answers.c.key < begins + "g",  # behind every hexadecimal digit
+                answers.c.key < begins + "g",  # behind every hexadecimal digit: the index is used
+                answers.c.key.startswith(begins),  # whatever a database's collation makes of the two above
                 answers.c.created_at >= now_ms() - round(WINDOW_SECONDS * 1000),
             )
             .order_by(answers.c.created_at.desc())
