@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from kinora.service.errors import Forbidden, Missing
 from kinora.service.guard import Guard, Limits
-from kinora.service.objects import Objects, digest_path
+from kinora.service.objects import Objects, digest_path, is_digest
 from kinora.service.sealing import Sealer
 from kinora.service.settings import Settings
 from kinora.service.store import Database, now_ms
@@ -149,10 +149,12 @@ class Assets:
     def get(self, account_id: int, digest: str) -> Asset:
         """The account's asset; raises `Missing` for another's, too, and for one whose time is over."""
         mine = (assets.c.account_id == account_id) & (assets.c.digest == digest)
-        with self._database.read() as c:
-            row = c.execute(sa.select(assets).where(mine, _alive(now_ms()))).one_or_none()
+        row = None
+        if is_digest(digest):
+            with self._database.read() as c:
+                row = c.execute(sa.select(assets).where(mine, _alive(now_ms()))).one_or_none()
         if row is None:
-            raise Missing(f"There is no asset {digest[:64]} in this account; it may have expired. Upload it again.")
+            raise Missing(f"There is no asset {digest[:64]!r} in this account; it may have expired. Upload it again.")
         return Asset(**row._mapping)
 
     def page(

@@ -75,7 +75,7 @@ class Statement:
         cursor = c.connection.cursor()
         try:
             cursor.execute(sql, values if order is None else tuple([values[name] for name in order]))
-            return cursor.fetchall() if cursor.description else [], cursor.rowcount
+            return list(cursor.fetchall()) if cursor.description else [], cursor.rowcount
         except dialect.loaded_dbapi.Error as error:
             raise DBAPIError.instance(sql, values, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -81,9 +81,10 @@ class Objects:
     def put(self, path: str, file: Path | bytes) -> None:
         """Write an object whole or not at all; it is on the disk when this returns."""
         with _told(path):
-            obstore.put(self._store, _checked(path), file)
+            obstore.put(self._store, self._checked(path), file)
         if self._folder is not None:
-            _settle(self._folder / path)
+            with suppress(FileNotFoundError):  # deleted already, by somebody else
+                _settle(self._folder / path)
 
     def get(self, path: str, into: Path) -> None:
         """Copy an object into a file."""
@@ -115,9 +116,8 @@ class Objects:
 
     def size(self, path: str) -> int:
         """Bytes of an object."""
-        self._refuse_link(_checked(path))
         with _told(path):
-            return int(obstore.head(self._store, path)["size"])
+            return int(obstore.head(self._store, self._checked(path))["size"])
 
     def has(self, path: str) -> bool:
         """Whether there is such an object."""
@@ -129,19 +129,22 @@ class Objects:
 
     def delete(self, path: str) -> None:
         """Take an object away; that there is none is no error."""
+        self._checked(path)
         try:
             with _told(path):
-                obstore.delete(self._store, _checked(path))
+                obstore.delete(self._store, path)
         except Missing:
             return
 
     def list(self, prefix: str) -> list[Object]:
         """All objects below `prefix`, by name."""
         with _told(prefix):
+            listed = obstore.list(self._store, self._checked(prefix.rstrip("/")))
             found = [
                 Object(path=meta["path"], bytes=meta["size"], changed_ms=int(meta["last_modified"].timestamp() * 1000))
-                for some in obstore.list(self._store, _checked(prefix.rstrip("/")))
+                for some in listed
                 for meta in some
+                if not self._link_in(meta["path"])
             ]
         return sorted(found, key=lambda item: item.path)
 
@@ -152,15 +155,21 @@ class Objects:
             self.delete(item.path)
         return len(found)
 
-    def _refuse_link(self, path: str) -> None:
-        # A folder's links lead out of it; none was made by us.
+    def _checked(self, path: str) -> str:
+        if len(path) > LONGEST or not all(PART.fullmatch(part) for part in path.split("/")):
+            raise ValueError(
+                f"{path!r} is no object's name; give letters, digits and . _ = - between slashes."
+            )
+        if self._link_in(path):
+            raise Missing(f"There is no object {path}; a link lies in its place.")
+        return path
+
+    def _link_in(self, path: str) -> bool:
+        """Whether a part of it is a link in the folder: those lead out of it, and none was made by us."""
         if self._folder is None:
-            return
-        place = self._folder
-        for part in path.split("/"):
-            place = place / part
-            if place.is_symlink():
-                raise Missing(f"There is no object {path}; a link lies in its place.")
+            return False
+        parts = path.split("/")
+        return any(self._folder.joinpath(*parts[:count]).is_symlink() for count in range(1, len(parts) + 1))
 
 
 def _bucket(place: str) -> S3Store:
@@ -173,12 +182,6 @@ def _bucket(place: str) -> S3Store:
         client_options={"allow_http": os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")},
         retry_config={"retry_timeout": PATIENCE},
     )
-
-
-def _checked(path: str) -> str:
-    if len(path) > LONGEST or not all(PART.fullmatch(part) for part in path.split("/")):
-        raise ValueError(f"{path!r} is no object's name; parts are of letters, digits and . _ = -, between slashes.")
-    return path
 
 
 @contextmanager

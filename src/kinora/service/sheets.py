@@ -30,6 +30,7 @@ from kinora.service.errors import Missing, Unavailable
 from kinora.service.objects import digest_path
 from kinora.service.store.tables import assets
 from kinora.service.tasks import Output
+from kinora.service.uploads import label
 
 if TYPE_CHECKING:
     from kinora.service.service import Service
@@ -55,7 +56,7 @@ def spritesheet(service: Service, output: Output) -> Asset:
 
     Raises `Missing` when the film is gone, `Unavailable` when too many sheets are asked for at once.
     """
-    name = f"sheet-{output.digest}.jpg"
+    name = label(f"sheet-{output.digest}.jpg", MEDIA_TYPE)  # as assets keep it: it is found by this name again
     known = _known(service, output.account_id, name)
     if known is not None:
         return known

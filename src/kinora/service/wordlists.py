@@ -28,6 +28,8 @@ NEAR = 7
 FAR = 150
 """Characters between the beginnings of two that are looked at at all."""
 _WORD = re.compile(rf"[a-z0-9]+|[{CJK}]{{1,2}}")
+_SEAM = re.compile(rf"(?<=[a-z0-9])(?=[{CJK}])|(?<=[{CJK}])(?=[a-z0-9])")
+_STARTS_APART = re.compile("^[a-z0-9一二三四五六七八九十]")
 _HAS_CJK = re.compile(f"[{CJK}]")
 
 
@@ -111,7 +113,8 @@ def _pattern(phrases: Iterable[str], groups: Mapping[str, list[str]]) -> re.Patt
     for phrase in sorted(set(_flat(phrases, groups)), key=len, reverse=True):
         plain = re.escape(phrase).replace(r"\ ", " ")
         if _HAS_CJK.search(phrase):
-            chinese.append(plain)
+            # As readings are spaced; and 七岁 is not meant where 二十七岁 stands.
+            chinese.append(_STARTS_APART.sub(r"(?<![a-z0-9一二三四五六七八九十])\g<0>", _SEAM.sub(" ", plain)))
         elif phrase.endswith("*"):
             latin.append(plain.removesuffix(r"\*") + "[a-z]*")
         else:

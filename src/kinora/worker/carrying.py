@@ -92,9 +92,13 @@ class Carrier:
         except Fenced:
             workplace.leave()
             raise
-        except (OSError, RuntimeError) as error:
-            # The object store or the disk: the next attempt may find it better.
-            log.exception("attempt", task=str(lease.task.id), error=str(error))
+        except DBAPIError:
+            self.close()
+            raise
+        except Exception:
+            # The object store, the disk, or a fault of ours: the next attempt may find it better, the last one not.
+            log.exception("attempt", task=str(lease.task.id), attempt=lease.task.attempts)
+            self.close()
             time.sleep(AGAIN_SECONDS)
             return False
         self._leasing.finish(lease, outcome)

@@ -24,6 +24,7 @@ from kinora.service.workers import Workers
 from kinora.worker.carrying import Carrier
 from kinora.worker.flows import listen
 from kinora.worker.model_process import STOP_SECONDS
+from kinora.worker.workplace import clear_work
 
 __all__ = ["Worker"]
 
@@ -58,6 +59,7 @@ class Worker:
             signal.signal(number, lambda _number, _frame: self._told.set())
         # The row first: nobody may take a worker for dead that has just claimed its first task.
         self._workers.arrive(self.id, os.getpid(), settings.device, settings.model_names)
+        clear_work(settings.data / "work", set(self._workers.here()))
         sender = Sender(self._service.database, self._service.sealer, settings)
         self._model_thread.start()
         for name, work in (

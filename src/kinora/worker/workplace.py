@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from kinora.service.assets import Assets
+from kinora.service.errors import Missing
 from kinora.service.objects import Objects
 from kinora.service.tasks import Task
 
-__all__ = ["Workplace"]
+__all__ = ["Workplace", "clear_work"]
 
-SAVE = "save.json"
+SAVE = "save"
 """Names the files of the newest save; written last, so that half a save is none."""
 
 
@@ -25,6 +27,7 @@ class Workplace:
         self._task, self._objects, self._assets = task, objects, assets
         self._root = root / str(task.id)
         self.work, self.materials = self._root / "work", self._root / "materials"
+        self._shelf = f"work/{task.id}"
         self._kept: set[str] = set()
 
     def open(self) -> None:
@@ -44,7 +47,7 @@ class Workplace:
                 if name not in self._kept:
                     self._objects.put(self._place(name), self.work / name)
                     self._kept.add(name)
-        except FileNotFoundError:
+        except (FileNotFoundError, Missing):
             return
         self._objects.put(self._place(SAVE), json.dumps(list(files)).encode())
         for name in self._kept - set(files):
@@ -54,14 +57,14 @@ class Workplace:
     def close(self) -> None:
         """Leave nothing behind."""
         shutil.rmtree(self._root, ignore_errors=True)
-        self._objects.delete_all(self._place(""))
+        self._objects.delete_all(self._shelf + "/")
 
     def leave(self) -> None:
         """The task is somebody else's now: forget the copy on this disk."""
         shutil.rmtree(self._root, ignore_errors=True)
 
     def _bring_save(self) -> None:
-        present = {found.path for found in self._objects.list(self._place(""))}
+        present = {found.path for found in self._objects.list(self._shelf + "/")}
         if self._place(SAVE) not in present:
             return
         coming = self._root / "coming"
@@ -81,7 +84,8 @@ class Workplace:
         coming.rename(self.work)
 
     def _place(self, name: str) -> str:
-        return f"work/{self._task.id}/{name}"
+        """Where a file of the work folder lies in the store: its own name may be one that the store refuses."""
+        return f"{self._shelf}/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _digests(value: Any) -> set[str]:
@@ -92,3 +96,10 @@ def _digests(value: Any) -> set[str]:
     if isinstance(value, list):
         return set().union(*(_digests(each) for each in value))
     return set()
+
+
+def clear_work(root: Path, here: Collection[str]) -> None:
+    """Delete what workers that are no more have left on this disk; the object store has their saves."""
+    for folder in root.glob("*"):
+        if folder.name not in here:
+            shutil.rmtree(folder, ignore_errors=True)

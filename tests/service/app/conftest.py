@@ -169,12 +169,12 @@ def picture() -> Callable[..., bytes]:
     return make
 
 
-@pytest.fixture
-def worker(serve: Callable[..., Served]) -> Iterator[Served]:
+@pytest.fixture(scope="session")
+def worker(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[..., Settings]) -> Iterator[Served]:
     """A service with a worker process of its own."""
     from kinora.service.serving import environment_of
 
-    made = serve()
+    made = Served.start(settings_for(tmp_path_factory.mktemp("worker")))
     environment = {**os.environ, **environment_of(made.service.settings), "OMP_NUM_THREADS": "1"}
     log = (made.service.settings.data / "worker.log").open("wb")
     command = [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())", "worker"]
@@ -189,3 +189,4 @@ def worker(serve: Callable[..., Served]) -> Iterator[Served]:
             process.kill()
             process.wait()
         log.close()
+        made.stop()

@@ -174,14 +174,14 @@ def test_slashes_are_forgiven(tenant: httpx.Client, path: str) -> None:
 def test_what_nobody_foresaw_is_logged_and_not_told(served: Any, capfd: pytest.CaptureFixture[str]) -> None:
     router = APIRouter(route_class=NativeRoute)
 
-    @router.get("/api/broken/{what}", include_in_schema=False)
-    def broken(what: str) -> None:
-        raise {"value": ValueError("a secret"), "key": KeyError("a secret")}[what]
+    @router.get("/api/broken/{name}", include_in_schema=False)
+    def broken(name: str) -> None:
+        raise {"value": ValueError("a secret"), "key": KeyError("a secret")}[name]
 
     served.app.include_router(router)
     # It stands behind the routes that were there before; none of them takes its path.
     for what in ("value", "key"):
-        answer = served.tenant().get(f"/api/broken/{what}")
+        answer = served.tenant().get(f"/api/broken/{name}")
         assert answer.status_code == 500
         assert answer.json()["error"]["code"] == "internal"
         assert "secret" not in answer.text

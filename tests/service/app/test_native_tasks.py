@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 BALL = {"kind": "text_to_video", "prompt": "a red ball rolls"}
+EDIT = {"kind": "edit", "prompt": "a"}
+BRUSHED = {"kind": "image_to_video", "prompt": "a", "image": "PICTURE"}
+STROKE = {"mask": "LEFT", "points": [[0.1, 0.1], [0.5, 0.5]]}
 ONWARD = {"kind": "extend", "prompt": "a"}
 Make = Callable[..., bytes]
 
@@ -18,6 +24,18 @@ def bring(tenant: Any, content: bytes, purpose: str = "any") -> str:
     answer = tenant.put(f"/api/uploads/file?purpose={purpose}", content=content)
     assert answer.status_code == 201, answer.text
     return answer.json()["digest"]
+
+
+MASKS = {"left": slice(0, 20), "right": slice(30, 64), "all": slice(0, 64), "none": slice(0, 0)}
+
+
+def painted(columns: slice) -> bytes:
+    """A mask of 64 x 64 that is white in some columns."""
+    pixels = np.zeros((64, 64, 3), dtype=np.uint8)
+    pixels[:, columns] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +50,10 @@ def stock(served: Any, picture: Make, tmp_path_factory: pytest.TempPathFactory) 
     wish = {"name": "Ann", "description": "a woman", "frontal": pictures[0], "refers": pictures[1:2]}
     element = tenant.post("/api/elements", json=wish).json()["id"]
     done = served.finish(tenant.post("/api/tasks", json=BALL).json()["id"], file.parent)
-    return {"tenant": tenant, "pictures": pictures, "film": film.digest, "element": element, "output": done.outputs[0]}
+    masks = {name: bring(tenant, painted(columns), "mask") for name, columns in MASKS.items()}
+    return {
+        "tenant": tenant, "pictures": pictures, "film": film.digest, "element": element, "output": done.outputs[0], **masks,
+    }  # fmt: skip
 
 
 def test_a_task_is_priced_accepted_and_found_again(served: Any) -> None:
@@ -154,7 +175,7 @@ FACE = {"x": 0.5, "y": 0.4, "radius": 0.1}
         ("text_to_video", {"camera": {"path": [{"seconds": 0}, {"seconds": 2, "x": 1}]}}, ["moves"]),
         (
             "image_to_video",
-            {"image": 0, "brush": {"strokes": [{"mask": 1, "points": [[0.1, 0.1], [0.5, 0.5]]}], "static": 2}},
+            {"image": 0, "brush": {"strokes": [{"mask": "left", "points": [[0.1, 0.1], [0.5, 0.5]]}], "static": "right"}},
             ["keyframe", "brush"],
         ),
         (
@@ -165,7 +186,7 @@ FACE = {"x": 0.5, "y": 0.4, "radius": 0.1}
         ("text_to_video", {"references": [{"element": "element", "consent": CONSENT}]}, ["reference"]),
         ("extend", {"extend": {"film": {"asset": "film"}, "before": True}}, ["continue"]),
         ("extend", {"extend": {"film": {"output": "output"}}}, ["continue"]),
-        ("edit", {"edit": {"film": {"asset": "film"}, "mask": 0}}, ["region"]),
+        ("edit", {"edit": {"film": {"asset": "film"}, "mask": "left"}}, ["region"]),
         (
             "speak",
             {"speak": {"track": {"frames": [[0.5, 0.5, 0, 0], [0, 0, 0, 0]]}, "face": [FACE]}},
@@ -197,7 +218,7 @@ def test_every_condition_becomes_the_cores(
             return stock["pictures"][value]
         if value == "output":
             return str(stock["output"].id)
-        return stock[value] if value in ("film", "element") else value
+        return stock[value] if value in ("film", "element", "left", "right") else value
 
     body = {"kind": kind, "prompt": "a ball", **real(wish)}
     price = tenant.post("/api/price", json=body)
@@ -231,6 +252,9 @@ def test_every_condition_becomes_the_cores(
         (BALL | {"references": [{"element": "1"}]}, 400, "references[0].element", "no element"),
         (BALL | {"references": [{}]}, 400, "references[0]", "give one of them"),
         (BALL | {"references": [{"asset": "PICTURE"}]}, 403, None, "consent"),
+        (EDIT | {"edit": {"film": {"asset": "FILM"}, "mask": "NONE"}}, 400, "edit.mask", "empty"),
+        (BRUSHED | {"brush": {"strokes": [STROKE], "static": "ALL"}}, 400, None, "overlap"),
+        (BRUSHED | {"brush": {}}, 400, None, "paint at least one"),
         (BALL | {"model": "nothing"}, 404, None, "no model"),
         (BALL | {"count": 2}, 400, "count", "one film"),
         (BALL | {"prompt": "@nobody walks"}, 400, None, "@nobody"),
@@ -245,6 +269,8 @@ def test_what_cannot_be_is_refused_by_name(
     stock: dict[str, Any], body: dict[str, Any], status: int, field: str | None, words: str
 ) -> None:
     text = json.dumps(body).replace("FILM", stock["film"]).replace("PICTURE", stock["pictures"][2])
+    for name in MASKS:
+        text = text.replace(name.upper(), stock[name])
     for path in ("/api/tasks",) if status == 403 else ("/api/price", "/api/tasks"):
         answer = stock["tenant"].post(path, content=text, headers={"content-type": "application/json"})
         assert answer.status_code == status, answer.text

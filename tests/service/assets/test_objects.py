@@ -35,7 +35,8 @@ def test_an_object_comes_back_as_it_went_in(objects: Objects, tmp_path: Path) ->
 def test_ranges(objects: Objects) -> None:
     objects.put("work/1/a", b"0123456789")
     for start, length, expected in (
-        (0, 3, b"012"), (7, 3, b"789"), (7, 30, b"789"), (10, 5, b""), (99, 5, b""), (4, 0, b""), (2, None, b"23456789"),
+        (0, 3, b"012"), (7, 3, b"789"), (7, 30, b"789"), (10, 5, b""), (99, 5, b""), (4, 0, b""),
+        (2, None, b"23456789"),
     ):  # fmt: skip
         assert objects.read("work/1/a", start, length) == expected
         if length is not None:
@@ -61,8 +62,8 @@ def test_listings_and_deletions(objects: Objects) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "/", "../a", "a/../b", "a/./b", "/etc/passwd", "a//b", "a/", ".hidden", "a\\b", "a\0b", "a b", "a%2e", "ä", "a" * 900,
-     "C:/a", "a:b", "~/a", "a/" + "b" * 201, "a\nb"],
+    ["", "/", "../a", "a/../b", "a/./b", "/etc/passwd", "a//b", "a/", ".hidden", "a\\b", "a\0b", "a b", "a%2e", "ä",
+     "a" * 900, "C:/a", "a:b", "~/a", "a/" + "b" * 201, "a\nb"],
 )  # fmt: skip
 def test_names_that_are_none(objects: Objects, name: str) -> None:
     acts = (
@@ -92,7 +93,9 @@ def test_planted_links_are_not_followed(settings: Settings, tmp_path: Path) -> N
             objects.get(path, tmp_path / "copy")
         with pytest.raises(Missing, match="a link lies in its place"):
             objects.put(path, b"mine")
-    assert objects.list("work") == []
+        with pytest.raises(Missing, match="a link lies in its place"):
+            objects.delete(path)
+    assert objects.list("sha256") == []
     assert canary.read_text() == "a canary"
 
 

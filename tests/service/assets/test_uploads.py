@@ -18,13 +18,21 @@ from kinora.service.objects import digest_path
 from kinora.service.settings import Settings
 from kinora.service.uploads import disposition, label, receive
 
-UPS = ("..", "../", "..\\", ".", "./", "...", "....//", "..;/", "%2e%2e", "%2e%2e%2f", "%252e%252e%252f", "..%c0%af", "..%5c",
-       "‥/", "․․/", "．．／", "。。/", "..\u2215", "..\u2044", "..\\\\", "\u202e..", "..\0/", "..\r\n/", "\ufeff../")  # fmt: skip
-ROOTS = ("", "/", "//", "///", "\\", "\\\\?\\", "\\\\.\\", "\\\\host\\share\\", "C:", "C:\\", "c:/", "file:///", "~/", "~root/",
-         "$HOME/", "%APPDATA%\\", "\0", "./", "-", "--", ":", "http://127.0.0.1/", "data:text/html,", "javascript:")  # fmt: skip
-ENDS = ("etc/passwd", "con", "NUL.png", "com1.tar.gz", "aux ", "lpt¹", "a.png\0.exe", "x.svg", "x.html", "index.php", ".htaccess",
-        "a" * 5000, "ä漢字🎬", "", " ", "...", "a\nContent-Type: text/html\n\n<script>", '"; filename="x.html', "<img src=x>",
-        "\ud800", "%00", "a;b", "'|rm -rf /'", "`id`")  # fmt: skip
+UPS = (
+    "..", "../", "..\\", ".", "./", "...", "....//", "..;/", "%2e%2e", "%2e%2e%2f", "%252e%252e%252f", "..%c0%af",
+    "..%5c", "‥/", "․․/", "．．／", "。。/", "..\u2215", "..\u2044", "..\\\\", "\u202e..", "..\0/", "..\r\n/",
+    "\ufeff../",
+)  # fmt: skip
+ROOTS = (
+    "", "/", "//", "///", "\\", "\\\\?\\", "\\\\.\\", "\\\\host\\share\\", "C:", "C:\\", "c:/", "file:///", "~/",
+    "~root/", "$HOME/", "%APPDATA%\\", "\0", "./", "-", "--", ":", "http://127.0.0.1/", "data:text/html,",
+    "javascript:",
+)  # fmt: skip
+ENDS = (
+    "etc/passwd", "con", "NUL.png", "com1.tar.gz", "aux ", "lpt¹", "a.png\0.exe", "x.svg", "x.html", "index.php",
+    ".htaccess", "a" * 5000, "ä漢字🎬", "", " ", "...", "a\nContent-Type: text/html\n\n<script>",
+    '"; filename="x.html', "<img src=x>", "\ud800", "%00", "a;b", "'|rm -rf /'", "`id`",
+)  # fmt: skip
 
 
 def forms() -> Iterator[str]:
@@ -58,7 +66,8 @@ def test_a_label_is_a_plain_name_of_the_right_kind() -> None:
 
 def test_labels_that_people_mean() -> None:
     for told, shown in (
-        ("cat.jpeg", "cat.png"), ("Mein Foto (2).HEIC", "Mein Foto (2).png"), ("小猫.jpg", "小猫.png"), ("a.b.c", "a_b.png"),
+        ("cat.jpeg", "cat.png"), ("Mein Foto (2).HEIC", "Mein Foto (2).png"), ("小猫.jpg", "小猫.png"),
+        ("a.b.c", "a_b.png"),
         ("C:\\Users\\ann\\cat.jpg", "cat.png"), ("/home/ann/cat", "cat.png"), ("nul", "file_nul.png"), ("", "file.png"),
     ):  # fmt: skip
         assert label(told, "image/png") == shown
@@ -91,13 +100,13 @@ def test_nothing_active_is_taken(kind: str, assets: Assets, account: int, tmp_pa
 
 def test_of_a_polyglot_only_the_picture_is_left(hostile: ModuleType, guard: Guard, tmp_path: Path) -> None:
     active = (
-        b"<script>alert(1)</script>", b"<?php system($_GET[0]); ?>", b"PK\x03\x04" + b"evil.class" * 9, b"%PDF-1.4 /JS (x)",
-        b"#!/bin/sh\nid\n", b"<svg onload=alert(1)>", b"<html><body onload=alert(1)>", b"MZ\x90\0" + b"This program" * 3,
-        b"/*<script>*/=alert(1)//", b"Rar!\x1a\x07\x01\0" * 4,
+        b"<script>alert(1)</script>", b"<?php system($_GET[0]); ?>", b"PK\x03\x04" + b"evil.class" * 9,
+        b"%PDF-1.4 /JS (x)", b"#!/bin/sh\nid\n", b"<svg onload=alert(1)>", b"<html><body onload=alert(1)>",
+        b"MZ\x90\0" + b"This program" * 3, b"/*<script>*/=alert(1)//", b"Rar!\x1a\x07\x01\0" * 4,
     )  # fmt: skip
     tried = 0
     for name, content in hostile.pictures().items():
-        for words in active[:: 1 if name in ("png rgb", "jpeg", "gif") else 4]:
+        for words in active[:: 1 if name in ("png rgb", "jpeg", "gif") else 7]:
             tried += 1
             ways = [content + words]
             if name.startswith("gif"):
@@ -112,7 +121,7 @@ def test_of_a_polyglot_only_the_picture_is_left(hostile: ModuleType, guard: Guar
                     continue
                 assert words not in (tmp_path / "plain").read_bytes(), name
                 assert (tmp_path / "plain").read_bytes().startswith(b"\x89PNG")
-    assert tried >= 50
+    assert tried >= 70
 
 
 def test_headers_let_a_browser_run_nothing() -> None:
@@ -121,8 +130,8 @@ def test_headers_let_a_browser_run_nothing() -> None:
         ("text/html", "attachment"), ("image/svg+xml", "attachment"), ("", "attachment"), ("a\r\nb: c", "attachment"),
     ):  # fmt: skip
         asset = Asset(
-            account_id=1, digest="a" * 64, kind="file", origin="upload", name="../x.html", media_type=media_type, bytes=1,
-            created_at=0,
+            account_id=1, digest="a" * 64, kind="file", origin="upload", name="../x.html", media_type=media_type,
+            bytes=1, created_at=0,
         )  # fmt: skip
         for name in ("", "..\r\nSet-Cookie: a=b", "x.svg"):
             headers = headers_for(asset, name)
@@ -141,13 +150,12 @@ def test_no_form_of_a_name_leads_out(assets: Assets, account: int, settings: Set
     asset = assets.store(account, tmp_path / "film", "video/mp4", name="film")
     before = sorted(path for path in tmp_path.rglob("*"))
     for form in FORMS:
-        for act in (
-            lambda: assets.get(account, form),
-            lambda: assets.path_of(form),
-            lambda: assets.fetch(form, tmp_path / "o"),
-        ):
-            with pytest.raises(Missing):
-                act()
+        with pytest.raises(Missing):
+            assets.get(account, form)
+        with pytest.raises(Missing):
+            assets.path_of(form)
+        with pytest.raises(Missing):
+            assets.fetch(form, tmp_path / "o")
         with pytest.raises(Missing):
             digest_path(form)
     for form in FORMS[:: len(FORMS) // 60]:

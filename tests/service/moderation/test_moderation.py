@@ -124,6 +124,19 @@ def test_the_language_of_lists() -> None:
     assert rules.found(far) is None
 
 
+def test_ages_are_read_whole() -> None:
+    for text in ("14岁 裸体", "十四岁，裸体", "7岁的裸体", "14 year old, nude", "a 9yo nude"):
+        assert shipped().found(text) == "minors", text
+    for text in (
+        "27岁性感女星走红毯",
+        "二十七岁性感女星走红毯",
+        "107岁的性感老人",
+        "a sexy 27 year old dancer",
+        "114 years of sexy fashion",
+    ):
+        assert shipped().found(text) is None, text
+
+
 def test_the_shipped_lists_are_small_and_in_simplified_characters() -> None:
     from importlib.resources import files
 

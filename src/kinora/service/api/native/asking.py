@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kinora.core.camera import CameraKey, CameraMove
 from kinora.core.conditions import Brush, Condition, Continue, Face, Keyframe, Moves, Reference, Region, Speech, Stroke
+from kinora.core.errors import InputError, MediaError
 from kinora.core.materials import Footage, Mask, Still, Voice
 from kinora.core.parsing import read_voice
 from kinora.core.request import Line
+from kinora.media.mask import read_mask
 from kinora.service.accounts import Caller
 from kinora.service.api.native import wishes
 from kinora.service.assets import Asset
-from kinora.service.creating import Wanted, blank_footage, blank_mask, blank_still
+from kinora.service.creating import Wanted, blank_footage, blank_still
 from kinora.service.errors import Invalid, Missing
 from kinora.service.service import Service
 from kinora.service.tasks import Output
@@ -102,7 +105,16 @@ class _Asking:
         return blank_still(self._asset(digest, "image", field))
 
     def _mask(self, digest: str, field: str) -> Mask:
-        return blank_mask(self._asset(digest, "image", field))
+        """With its pixels: an empty mask, or one that overlaps another, is refused at once."""
+        asset = self._asset(digest, "image", field)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "mask"
+            self._service.assets.fetch(digest, path)
+            try:
+                mask = read_mask(path, (asset.height, asset.width))
+            except (InputError, MediaError) as error:
+                raise Invalid(str(error).replace(str(path), asset.name), field=field) from error
+        return replace(mask, name=asset.name, digest=digest)
 
     def _footage(self, film: wishes.Film, field: str) -> Footage:
         """The film, and where it is an output what it was made from."""
