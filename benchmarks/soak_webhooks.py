@@ -129,16 +129,13 @@ def soak(
     started = time.monotonic()
     processes = [_sender(settings, pace) for _ in range(senders)]
     try:
-        queueing = threading.Thread(target=_queue, args=(database, webhooks, account_id, receiver.server_port, events))
-        queueing.start()
-        _kill(processes, settings, pace, kills, seed)
-        queueing.join()
+        url = f"http://127.0.0.1:{receiver.server_port}/hook"
+        _queue_and_kill(processes, settings, webhooks, database, Work(account_id, url, events, kills, pace, seed))
         while webhooks.counts()["waiting"] and time.monotonic() - started < wait:
             time.sleep(0.1)
     finally:
         for process in processes:
-            process.kill()
-            process.wait()
+            _end(process)
         receiver.shutdown()
         receiver.server_close()
     counts = webhooks.counts()
@@ -178,36 +175,67 @@ def _account(database: Database) -> int:
     return account_id
 
 
-def _queue(database: Database, webhooks: Webhooks, account_id: int, port: int, events: int) -> None:
+@dataclass(frozen=True)
+class Work:
+    """What is queued for whom, and how often a sender is killed meanwhile."""
+
+    account_id: int
+    url: str
+    events: int
+    kills: int
+    pace: float
+    seed: int
+
+
+def _queue_and_kill(
+    processes: list[subprocess.Popen[bytes]], settings: Settings, webhooks: Webhooks, database: Database, work: Work
+) -> None:
+    """Queue a share of the events, let the senders get at them, SIGKILL one and start another; again and again."""
+    chance = random.Random(work.seed + 1)
+    each = -(-work.events // max(1, work.kills) // len(STATES)) * len(STATES)
+    left = work.kills
+    for first in range(0, work.events, each):
+        _queue(webhooks, database, work, first, min(first + each, work.events))
+        while left and (first + each) * work.kills >= (work.kills - left + 1) * work.events:
+            time.sleep(chance.uniform(0.02, 0.4))
+            at = chance.randrange(len(processes))
+            os.kill(processes[at].pid, signal.SIGKILL)
+            _end(processes[at])
+            processes[at] = _sender(settings, work.pace)
+            left -= 1
+
+
+def _queue(webhooks: Webhooks, database: Database, work: Work, first: int, end: int) -> None:
     """Each task has three events, each in a transaction of its own, as the service writes them."""
-    for first in range(0, events, len(STATES)):
+    for task in range(first, end, len(STATES)):
         task_id = new_id()
-        for event in range(first, min(first + len(STATES), events)):
+        for event in range(task, min(task + len(STATES), end)):
             body = json.dumps({"event": event, "task_id": str(task_id), "task_status": STATES[event % len(STATES)]})
             with database.write() as c:
-                webhooks.queue(c, account_id, task_id, f"http://127.0.0.1:{port}/hook", body.encode())
-
-
-def _kill(processes: list[subprocess.Popen[bytes]], settings: Settings, pace: float, kills: int, seed: int) -> None:
-    """SIGKILL a sender at random and start another, while there is work."""
-    chance = random.Random(seed + 1)
-    for _ in range(kills):
-        time.sleep(chance.uniform(0.3, 1.7))
-        at = chance.randrange(len(processes))
-        os.kill(processes[at].pid, signal.SIGKILL)
-        processes[at].wait()
-        processes[at] = _sender(settings, pace)
+                webhooks.queue(c, work.account_id, task_id, work.url, body.encode())
 
 
 def _sender(settings: Settings, pace: float) -> subprocess.Popen[bytes]:
     told = {"data": str(settings.data), "database": settings.database, "secret": settings.secret, "loopback": True}
-    return subprocess.Popen([sys.executable, str(Path(__file__).resolve()), "--send", json.dumps(told), str(pace)])
+    arguments = [sys.executable, str(Path(__file__).resolve()), "--send", json.dumps(told), str(pace)]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()  # it is at work: one that is killed while it starts shows nothing
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _send(told: str, pace: str) -> None:
     settings = Settings(**json.loads(told))
     database = Database(settings.database_url)
     gaps = [gap * float(pace) for gap in GAPS]
+    print("ready", flush=True)
     Sender(database, Sealer(settings), settings, timeout=TIMEOUT, gaps=gaps).run(threading.Event())
 
 

@@ -24,12 +24,12 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8190)")
     parser.add_argument("--data", metavar="FOLDER", help="where database, files and secrets lie")
-    parser.add_argument("--models", metavar="NAME,...", help="models to serve; the first is the default")
+    parser.add_argument("--models", dest="serves", metavar="NAME,...", help="models to serve; the first is the default")
     parser.add_argument("--workers", type=int, help="worker processes on this machine; 0 for none")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments, "host", "port", "data", "models", "workers")
+    settings = settings_of(arguments, "host", "port", "data", "serves", "workers")
     from kinora.service.service import open_service
     from kinora.service.serving import bound, first_key, serve
 

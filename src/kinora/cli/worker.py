@@ -15,13 +15,13 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         help="a worker of a service",
         description="Take tasks from the service's database (KINORA_DATABASE, KINORA_OBJECTS) and make them here.",
     )
-    parser.add_argument("--models", metavar="NAME,...", help="models it makes films with")
+    parser.add_argument("--models", dest="serves", metavar="NAME,...", help="models it makes films with")
     parser.add_argument("--device", help="cpu, cuda, cuda:1; the best there is when left out")
     parser.add_argument("--parent", type=int, help="process to end with, as under `kinora serve`")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments, "models", "device")
+    settings = settings_of(arguments, "serves", "device")
     from kinora.service.service import open_service
     from kinora.worker.worker import Worker
 

@@ -31,7 +31,7 @@ from kinora.service.uploads import SUFFIXES, disposition, label
 __all__ = ["Asset", "Assets", "headers_for"]
 
 DAY_MS = 86_400_000
-SHOWN = ("image/png", "video/mp4", "audio/wav")
+SHOWN = ("image/png", "image/jpeg", "video/mp4", "audio/wav")
 """What a browser may show in place; everything else is saved."""
 KINDS = {"image": "image", "video": "video", "audio": "audio"}
 SIMPLE = re.compile(r"\w[\w .-]{0,199}")

@@ -10,7 +10,7 @@ import json
 import shutil
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from kinora.core.errors import InputError, OutputError
@@ -33,11 +33,11 @@ def backup(settings: Settings, into: Path) -> Path:
     _only_sqlite(settings, "back it up with pg_dump, and the data folder and objects as files")
     if into.exists() and any(into.iterdir()):
         raise OutputError(f"{into} is not empty; name a new folder for the backup.")
-    into.mkdir(parents=True, exist_ok=True)
+    into.mkdir(parents=True, exist_ok=True, mode=0o700)  # the secret is in it
     with closing(_opened(settings.data / "kinora.db")) as source, closing(sqlite3.connect(into / "kinora.db")) as copy:
         source.backup(copy)
     for name in KEPT:
-        _copied(settings.data / name, into / name)
+        _copied(_place(settings, name), into / name)
     # Written last: a folder without it is no backup.
     (into / MANIFEST).write_text(json.dumps({"format": FORMAT, "at": int(time.time()), "objects": settings.objects}))
     return into
@@ -59,7 +59,7 @@ def restore(settings: Settings, source: Path) -> None:
         raise OutputError(f"There is a service in {settings.data} already; name an empty folder with KINORA_DATA.")
     settings.data.mkdir(parents=True, exist_ok=True)
     for name in KEPT:
-        _copied(source / name, settings.data / name)
+        _copied(source / name, _place(settings, name))
     # The database comes last: a restoration that was cut off is begun again.
     part = settings.data / "kinora.db.part"
     shutil.copyfile(source / "kinora.db", part)
@@ -77,9 +77,21 @@ def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path)
 
 
+def _place(settings: Settings, name: str) -> Path:
+    """Where one of `KEPT` lies: files may have a folder of their own."""
+    own = settings.objects if name == "objects" and "://" not in settings.objects else ""
+    return Path(own).expanduser() if own else settings.data / name
+
+
 def _copied(source: Path, into: Path) -> None:
     """A file or a folder; files that are deleted or half-written meanwhile are nobody's."""
     if source.is_file():
         shutil.copy2(source, into)
     elif source.is_dir():
-        shutil.copytree(source, into, dirs_exist_ok=True, ignore=shutil.ignore_patterns("work", "*.part", ".*"))
+        half = shutil.ignore_patterns("work", "*.part", ".*", "*#*")
+        shutil.copytree(source, into, dirs_exist_ok=True, ignore=half, copy_function=_copied_if_there)
+
+
+def _copied_if_there(source: str, into: str) -> None:
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, into)

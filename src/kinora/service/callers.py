@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import RowMapping
 
 from kinora.service.errors import Suspended, Unauthenticated
@@ -59,11 +59,7 @@ _FOUND = select(keys, *(column.label(f"account_{column.name}") for column in _AC
 )
 _BY_HASH = _FOUND.where(keys.c.hash == bindparam("named"))
 _BY_ACCESS_KEY = _FOUND.where(keys.c.access_key == bindparam("named"))
-_USED = (
-    update(keys)
-    .where(keys.c.id == bindparam("key"), or_(keys.c.used_at.is_(None), keys.c.used_at <= bindparam("before")))
-    .values(used_at=bindparam("now"))
-)
+_USED = update(keys).where(keys.c.id == bindparam("key")).values(used_at=bindparam("now"))
 
 
 def account_of(row: RowMapping) -> Account:
@@ -135,7 +131,7 @@ class Door:
         if row["used_at"] is not None and row["used_at"] > now - USED_MS:
             return
         with self._database.write() as c:
-            c.execute(_USED, {"key": row["id"], "before": now - USED_MS, "now": now})
+            c.execute(_USED, {"key": row["id"], "now": now})
 
 
 def _caller_of(row: RowMapping) -> Caller:

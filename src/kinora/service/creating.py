@@ -6,22 +6,19 @@ Content rules, model, plan, consent, price, then the queue: each may refuse, and
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
-
-from kinora.core.clip import Clip
 from kinora.core.conditions import Condition, Reference, Speech
 from kinora.core.errors import InputError, ShapeError
-from kinora.core.materials import Footage, Mask, Still
 from kinora.core.plan import Plan
 from kinora.core.request import ASPECTS, SEED_LIMIT, Line, Request
 from kinora.core.wording import refuse_what_it_cannot
 from kinora.service.accounts import Caller
-from kinora.service.assets import Asset, Assets
+from kinora.service.assets import Assets
 from kinora.service.catalogue import Card, Catalogue
 from kinora.service.errors import Forbidden, Invalid, Missing, Unsupported
 from kinora.service.plans import PLANS
@@ -31,7 +28,7 @@ from kinora.service.store import Database
 from kinora.service.tasks import KINDS, Submission, Task, Tasks
 from kinora.service.tasks.task import IMAGES
 
-__all__ = ["MOST_PICTURES", "Priced", "Studio", "Wanted", "blank_footage", "blank_mask", "blank_still"]
+__all__ = ["MOST_PICTURES", "Priced", "Studio", "Wanted"]
 
 MOST_PICTURES = 9
 """Of one task."""
@@ -59,7 +56,7 @@ class Wanted:
     count: int = 1
     """Pictures."""
     conditions: tuple[Condition, ...] = ()
-    """Their materials name assets of the account (`blank_still` and its kin)."""
+    """Their materials name assets of the account (`kinora.service.materials`)."""
     script: tuple[Line, ...] = ()
     marked: bool = False
     """Whether a copy with the label throughout is made as well."""
@@ -196,24 +193,6 @@ class Studio:
                 )
 
 
-def blank_still(asset: Asset) -> Still:
-    """A picture that names an asset and has its size; its pixels are seen by the worker alone."""
-    rgb_HW3 = np.broadcast_to(np.uint8(0), (asset.height, asset.width, 3))
-    return Still(name=asset.name, digest=asset.digest, rgb_HW3=rgb_HW3)
-
-
-def blank_mask(asset: Asset) -> Mask:
-    """The same of a mask."""
-    return Mask(name=asset.name, digest=asset.digest, inside_HW=np.broadcast_to(np.False_, (asset.height, asset.width)))
-
-
-def blank_footage(asset: Asset) -> Footage:
-    """The same of a film."""
-    frames_FHWC = np.broadcast_to(np.uint8(0), (asset.frames, asset.height, asset.width, 3))
-    clip = Clip(frames_FHWC=frames_FHWC, frame_rate=asset.frame_rate)
-    return Footage(name=asset.name, digest=asset.digest, clip=clip)
-
-
 def _request(wanted: Wanted, card: Card) -> Request:
     """The wish in the pipeline's words, at a size that the model draws. Raises `Invalid`."""
     seconds = 5.0 if wanted.seconds is None else wanted.seconds
@@ -253,7 +232,7 @@ def _nearest(ratio: float, card: Card) -> str:
 
     def away(aspect: str) -> float:
         width, height = card.sizes[aspect]
-        return abs(float(np.log(ratio) - np.log(width / height)))
+        return abs(math.log(ratio * height / width))
 
     return min(drawn, key=away)
 

@@ -131,8 +131,16 @@ class Engine:
         rows = c.execute(select(flows.workflow_uuid).where(flows.status == "PENDING", flows.name == FLOW, known))
         return [int(row[0]) for row in rows]
 
-    def adrift(self, c: Connection, untouched_since: int) -> list[int]:
-        """Tasks that are under way and whose workflow is over or gone, although nobody has touched them for a while."""
+    def held_by(self, c: Connection, worker_id: str) -> set[int]:
+        """Tasks whose workflow runs on a worker, as far as the tables know."""
+        flows = self._flows.c
+        mine = flows.status == "PENDING", flows.name == FLOW, flows.executor_id == worker_id
+        return {int(row[0]) for row in c.execute(select(flows.workflow_uuid).where(*mine))}
+
+    def adrift(self, c: Connection, untouched_since: int, most: int = 1000) -> list[int]:
+        """Tasks that are under way and whose workflow is over or gone, although nobody has touched them for a while;
+        at most so many.
+        """
         flows = self._flows.c
         lost = or_(flows.status.is_(None), flows.status.not_in(UNDER_WAY))
         query = (
@@ -144,6 +152,7 @@ class Engine:
                 tasks.c.updated_at < untouched_since,
                 lost,
             )
+            .limit(most)
         )
         return [int(row[0]) for row in c.execute(query)]
 

@@ -157,9 +157,7 @@ class Objects:
 
     def _checked(self, path: str) -> str:
         if len(path) > LONGEST or not all(PART.fullmatch(part) for part in path.split("/")):
-            raise ValueError(
-                f"{path!r} is no object's name; give letters, digits and . _ = - between slashes."
-            )
+            raise ValueError(f"{path!r} is no object's name; give letters, digits and . _ = - between slashes.")
         if self._link_in(path):
             raise Missing(f"There is no object {path}; a link lies in its place.")
         return path

@@ -9,24 +9,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from kinora.core.errors import InputError
 from kinora.service.observing import log as logger
 from kinora.service.service import Service
 from kinora.service.settings import Settings
+from kinora.service.store import now_ms
 from kinora.service.sweeping import Sweeper
 from kinora.service.webhooks import Sender
-from kinora.service.workers import Workers
+from kinora.service.workers import WorkerRow, Workers
 
 __all__ = ["FirstKey", "Keeper", "bound", "environment_of", "first_key", "serve"]
 
 log = logger("kinora.serve")
 
+BACKLOG = 2048
 WATCH_SECONDS = 0.5
 MOST_BACKOFF = 30.0
 HEALTHY_SECONDS = 20.0
@@ -59,10 +62,13 @@ def bound(settings: Settings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
-    except OSError as error:
+        # At once: the system lets two bind the same port as long as neither listens.
+        listening.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
         listening.close()
+        why = error.strerror if isinstance(error, OSError) else "ports go up to 65535"
         raise InputError(
-            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}); name another with --port."
+            f"{settings.host}:{settings.port} cannot be listened on ({why}); name another with --port."
         ) from error
     return listening
 
@@ -117,17 +123,27 @@ class Keeper:
         self._settings = settings
         self._workers = workers
         self._kept: list[Kept] = [Kept(settings) for _ in range(settings.workers)]
+        self._turn = threading.Lock()
+        self._stopped = False
 
     def run(self, ended: threading.Event) -> None:
         """Watch until told otherwise. The workers die with this thread's process, not with the thread."""
         while not ended.is_set():
-            dead = {row.pid for row in self._workers.page(here_only=False) if row.state == "dead" and row.is_here}
-            for kept in self._kept:
-                kept.look(dead)
+            try:
+                dead = [row for row in self._workers.page(here_only=False) if row.state == "dead" and row.is_here]
+            except SQLAlchemyError as error:
+                log.warning("workers cannot be looked up", error=str(error))
+                dead = []
+            with self._turn:
+                for kept in self._kept:
+                    if not self._stopped:
+                        kept.look(dead)
             ended.wait(WATCH_SECONDS)
 
     def stop(self) -> None:
         """End all workers, gently at first."""
+        with self._turn:
+            self._stopped = True  # none is started after it
         for kept in self._kept:
             kept.tell(signal.SIGTERM)
         until = time.monotonic() + self._settings.grace_seconds + 60
@@ -142,14 +158,16 @@ class Kept:
         self._environment = {**os.environ, **environment_of(settings)}
         self._process: subprocess.Popen[bytes] | None = None
         self._started = self._next = 0.0
+        self._started_ms = 0
         self._backoff = 0.5
 
-    def look(self, dead: set[int]) -> None:
-        """Start it, or start it again."""
+    def look(self, dead: Sequence[WorkerRow]) -> None:
+        """Start it, or start it again; `dead` are those of this host that were declared so."""
         now = time.monotonic()
         process = self._process
         if process is not None and process.poll() is None:
-            if process.pid in dead:
+            # A number alone may be that of an earlier process: in a container they begin at 1 each time.
+            if any(row.pid == process.pid and row.started_at >= self._started_ms for row in dead):
                 log.warning("killing a worker that hangs", pid=process.pid)
                 process.kill()
             return
@@ -160,7 +178,7 @@ class Kept:
             self._backoff = 0.5 if lived > HEALTHY_SECONDS else min(self._backoff * 2, MOST_BACKOFF)
             self._next = now + (0.0 if lived > HEALTHY_SECONDS else self._backoff)
         if now >= self._next:
-            self._started = now
+            self._started, self._started_ms = now, now_ms()
             command = [sys.executable, "-m", "kinora.cli.main", "worker", "--parent", str(os.getpid())]
             # A session of its own: Ctrl-C is ours to pass on, in order.
             self._process = subprocess.Popen(command, env=self._environment, start_new_session=True)  # noqa: S603

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     workers: int = Field(
         default=1, description="Worker processes that `kinora serve` starts; 0 where hosts of their own work."
     )
-    models: str = Field(
+    serves: str = Field(
         default="tiny", description="Models to serve, by name, separated by commas; the first is the default."
     )
     device: str = Field(default="", description="Device of the models: cpu, cuda, cuda:1; empty chooses.")
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     @property
     def model_names(self) -> tuple[str, ...]:
         """The models served, the default first."""
-        return tuple(name.strip() for name in self.models.split(",") if name.strip())
+        return tuple(name.strip() for name in self.serves.split(",") if name.strip())
 
     @property
     def database_url(self) -> str:

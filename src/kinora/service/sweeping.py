@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import random
+import re
 import threading
 import time
+from collections.abc import Callable
 
-from sqlalchemy import delete, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, delete, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
+from kinora.service.errors import Unavailable
 from kinora.service.observing import log as logger
 from kinora.service.service import Service
 from kinora.service.store import now_ms
-from kinora.service.store.tables import answers, events, tasks
+from kinora.service.store.tables import answers, assets, elements, events, outputs, tasks, workers
+from kinora.service.tasks import ENDED
 from kinora.service.workers import Watch, Workers
 
 __all__ = ["Sweeper"]
@@ -21,8 +27,12 @@ log = logger("kinora.sweep")
 DAY_MS = 86_400_000
 ADRIFT_SECONDS = 60.0
 RETENTION_SECONDS = 600.0
+ASTRAY_SECONDS = 86_400.0
 EVENTS_DAYS = 3
 ANSWERS_DAYS = 2
+WORKERS_DAYS = 7
+CALLBACKS_DAYS = 30
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Sweeper:
@@ -32,20 +42,34 @@ class Sweeper:
         self._service = service
         self._workers = Workers(service.database, service.settings)
         self._watch = Watch(service.settings.lease_seconds)
-        self._due = {"adrift": 0.0, "retention": 0.0}
+        # Every object is listed for it: not by all processes when all of them start.
+        self._due = {"astray": time.monotonic() + random.uniform(0.1, 1.0) * 3600}
 
     def run(self, ended: threading.Event) -> None:
         """Sweep until told otherwise."""
         pause = max(0.2, self._service.settings.lease_seconds / 4)
+        acts: tuple[tuple[str, float, Callable[[], object]], ...] = (
+            ("recover", 0.0, self.recover),
+            ("adrift", ADRIFT_SECONDS, self.bring_back),
+            ("retention", RETENTION_SECONDS, self.clear),
+            ("astray", ASTRAY_SECONDS, self.clear_astray),
+        )
         while not ended.wait(pause):
-            try:
-                self.recover()
-                if self._is_due("adrift", ADRIFT_SECONDS):
-                    self.bring_back()
-                if self._is_due("retention", RETENTION_SECONDS):
-                    self.clear()
-            except DBAPIError as error:
-                log.warning("sweep", error=str(error.orig))
+            for what, seconds, act in acts:
+                if self._is_due(what, seconds):
+                    self._try(what, act)
+
+    def _try(self, what: str, act: Callable[[], object]) -> None:
+        """Whatever goes wrong once, the next round may do: without sweeps a dead worker's tasks are lost."""
+        try:
+            act()
+        except Exception as error:
+            if isinstance(error, (SQLAlchemyError, Unavailable)):
+                log.warning("sweep", what=what, error=str(error))
+            else:
+                log.exception("sweep", what=what)
+            # What failed here may have failed the workers' beats too: their silence is counted anew.
+            self._watch = Watch(self._service.settings.lease_seconds)
 
     def recover(self) -> list[int]:
         """Hand out again what dead workers had; returns the tasks."""
@@ -82,15 +106,50 @@ class Sweeper:
             self._service.ledger.expire(c, now)
             c.execute(delete(events).where(events.c.created_at < now - EVENTS_DAYS * DAY_MS))
             c.execute(delete(answers).where(answers.c.created_at < now - ANSWERS_DAYS * DAY_MS))
+            gone = workers.c.state.in_(("dead", "gone")), workers.c.beat_at < now - WORKERS_DAYS * DAY_MS
+            c.execute(delete(workers).where(*gone))
+            self._service.webhooks.expire(c, now - CALLBACKS_DAYS * DAY_MS)
+            over = outputs.c.deleted_at.is_(None), outputs.c.expires_at <= now
+            c.execute(update(outputs).where(*over).values(deleted_at=now))
+            self._spare(c, now)
         while True:
             with self._service.database.write() as c:
                 if not self._service.engine.clean(c, now - DAY_MS):
                     break
         self._service.assets.expire(now)
 
+    def clear_astray(self) -> None:
+        """Let go of files that nobody names any more: their process died between two acts, or a task ended without a
+        worker.
+        """
+        now = now_ms()
+        self._service.assets.sweep(now)
+        objects = self._service.objects
+        found = {item.path.split("/")[1] for item in objects.list("work")}
+        for task_id in sorted(name for name in found if name.isdecimal()):
+            with self._service.database.read() as c:
+                state = c.execute(select(tasks.c.state).where(tasks.c.id == int(task_id))).scalar()
+            if state is None or state in ENDED:
+                objects.delete_all(f"work/{task_id}/")
+
+    def _spare(self, c: Connection, now: int) -> None:
+        """Keep files whose time is over a day longer where a task that is not over, or an element, needs them."""
+        owners = select(assets.c.account_id).where(assets.c.expires_at <= now)
+        by_tasks = select(tasks.c.account_id, tasks.c.request).where(
+            tasks.c.state.not_in(ENDED), tasks.c.account_id.in_(owners)
+        )
+        by_elements = select(elements.c.account_id, elements.c.body).where(
+            elements.c.deleted_at.is_(None), elements.c.account_id.in_(owners)
+        )
+        for account_id, needing in [*c.execute(by_tasks), *c.execute(by_elements)]:
+            named = DIGEST.findall(json.dumps(needing))
+            if named:
+                due = assets.c.account_id == account_id, assets.c.digest.in_(named), assets.c.expires_at <= now
+                c.execute(update(assets).where(*due).values(expires_at=now + DAY_MS))
+
     def _is_due(self, what: str, seconds: float) -> bool:
         now = time.monotonic()
-        if now < self._due[what]:
+        if now < self._due.get(what, 0.0):
             return False
         self._due[what] = now + seconds
         return True

@@ -16,6 +16,7 @@ LONGEST = 120
 """Characters of a label; file systems and headers allow twice as much."""
 SUFFIXES = {
     "image/png": ".png",
+    "image/jpeg": ".jpg",
     "video/mp4": ".mp4",
     "audio/wav": ".wav",
     "application/json": ".json",

@@ -5,10 +5,15 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from kinora.core.errors import MediaError, OutputError
+from kinora.service.errors import Missing, Unavailable
 from kinora.service.observing import log as logger
 from kinora.service.service import Service
 from kinora.service.tasks import Fenced, Lease, Outcome, Progress, Refusal
@@ -28,6 +33,14 @@ HEAR_SECONDS = 0.25
 BEAT_LIMIT = 15.0
 """A model process that has not been heard of for so long hangs altogether."""
 AGAIN_SECONDS = 1.0
+MOST_SECONDS = 10.0
+"""Between two tries, at most."""
+OUTAGE_SECONDS = 600.0
+"""How long object store, disk or database may fail before it costs the task an attempt."""
+DATABASE = (OperationalError, InterfaceError, PoolTimeout)
+OUTAGES = (*DATABASE, Unavailable, OutputError, OSError)
+
+Result = TypeVar("Result")
 
 
 class Leaving(Exception):
@@ -59,8 +72,8 @@ class Carrier:
                 log.warning("fenced", task=str(task_id))
                 self.close()
                 return
-            except DBAPIError as error:
-                log.warning("database", task=str(task_id), error=str(error.orig))
+            except SQLAlchemyError as error:
+                log.warning("database", task=str(task_id), error=str(error))
                 time.sleep(AGAIN_SECONDS)
 
     def close(self) -> None:
@@ -79,20 +92,20 @@ class Carrier:
         """One lease; False when the task is to be leased again."""
         workplace = Workplace(self._root, lease.task, self._service.objects, self._service.assets)
         try:
-            workplace.open()
-            outcome = self._make(lease, workplace)
+            outcome = self._outcome(lease, workplace)
+            self._patiently(lambda: self._leasing.finish(lease, outcome), lease)
         except Gone as gone:
             log.warning("model process lost", task=str(lease.task.id), code=gone.code, attempt=lease.task.attempts)
-            self._model = None
+            self.close()
             return False
         except Leaving:
-            self.stop()
+            self._save(workplace)
             self._leasing.give_back(lease)
             return True
         except Fenced:
             workplace.leave()
             raise
-        except DBAPIError:
+        except SQLAlchemyError:
             self.close()
             raise
         except Exception:
@@ -101,11 +114,66 @@ class Carrier:
             self.close()
             time.sleep(AGAIN_SECONDS)
             return False
-        self._leasing.finish(lease, outcome)
-        workplace.close()
+        with suppress(Unavailable):  # a sweep clears what is left
+            workplace.close()
         return True
 
-    def _make(self, lease: Lease, workplace: Workplace) -> Outcome:
+    def _outcome(self, lease: Lease, workplace: Workplace) -> Outcome:
+        """How the task ends; raises `Gone`, `Fenced` or `Leaving`."""
+        try:
+            self._patiently(workplace.open, lease)
+            made = self._make(lease, workplace)
+            if isinstance(made, Outcome):
+                return made
+            return self._patiently(lambda: self._publisher.published(lease.task, made, workplace.work), lease)
+        except Missing as error:
+            log.warning("material gone", task=str(lease.task.id), error=str(error))
+            message = "A file that the task needs is there no more. Bring it again and ask for the task anew."
+            return Outcome(state="failed", code="input", message=message)
+        except MediaError as error:
+            return Outcome(state="failed", code="media", message=str(error))
+
+    def _patiently(self, act: Callable[[], Result], lease: Lease) -> Result:
+        """Do what needs object store, disk or database, again and again while these fail: that is not the task's
+        fault, nor is it worth an attempt. Raises `Leaving`, `Fenced`, and after `OUTAGE_SECONDS` what `act` raised.
+        """
+        until, pause = time.monotonic() + OUTAGE_SECONDS, AGAIN_SECONDS
+        while True:
+            try:
+                return act()
+            except FileNotFoundError:
+                raise  # a fault of ours
+            except OUTAGES as error:
+                if time.monotonic() > until:
+                    raise
+                log.warning("waits", task=str(lease.task.id), error=str(error))
+            if self._leaving():
+                raise Leaving
+            time.sleep(pause)
+            pause = min(2 * pause, MOST_SECONDS)
+            with suppress(*DATABASE):
+                self._leasing.wanted(lease)
+
+    def _save(self, workplace: Workplace) -> None:
+        """End the model process gently; what it saves at the end goes along."""
+        model, self._model = self._model, None
+        if model is None:
+            return
+        model.stop()
+        with suppress(Gone, Silence):
+            while True:
+                event = model.hear(HEAR_SECONDS)
+                if isinstance(event, Saved):
+                    self._keep(workplace, event)
+
+    def _keep(self, workplace: Workplace, saved: Saved) -> None:
+        """Copy a save to the object store; a task goes on without."""
+        try:
+            workplace.keep(saved.files)
+        except OUTAGES as error:
+            log.warning("save not kept", task=str(saved.task_id), error=str(error))
+
+    def _make(self, lease: Lease, workplace: Workplace) -> Made | Outcome:
         """Have the model process do it; raises `Gone`, `Fenced` or `Leaving`."""
         model = self._running()
         model.say(Make(job=_job(lease, workplace, self._service.settings.save_steps)))
@@ -124,9 +192,9 @@ class Carrier:
                 continue
             watch.heard(event)
             if isinstance(event, Saved):
-                workplace.keep(event.files)
+                self._keep(workplace, event)
             elif isinstance(event, Made):
-                return self._publisher.published(lease.task, event, workplace.work)
+                return event
             elif isinstance(event, Failed):
                 return Outcome(state="failed", code=event.code, message=event.message)
             elif isinstance(event, Cancelled):
@@ -172,16 +240,25 @@ class Watch:
         if now - self._told < TELL_SECONDS:
             return
         self._told = now
-        if self._step is None:
-            wanted = self._leasing.wanted(self._lease)
-        else:
-            step, self._step = self._step, None
-            preview, self._preview = self._preview, None
-            progress = Progress(stage=step.stage, done=step.done, total=step.total, seconds_left=step.seconds_left)
-            wanted = not self._leasing.progress(self._lease, progress, preview)
+        try:
+            wanted = self._tell()
+        except DATABASE as error:
+            # Going on is right whatever becomes of the database: what is done under a lost lease is refused.
+            log.warning("database", task=str(self._lease.task.id), error=str(error))
+            return
         if not wanted and not self._cancelled:
             self._cancelled = True
             model.say(Cancel(task_id=self._lease.task.id))
+
+    def _tell(self) -> bool:
+        """Whether the task is wanted still."""
+        step, preview = self._step, self._preview
+        if step is None:
+            return self._leasing.wanted(self._lease)
+        progress = Progress(stage=step.stage, done=step.done, total=step.total, seconds_left=step.seconds_left)
+        wanted = not self._leasing.progress(self._lease, progress, preview)
+        self._step = self._preview = None
+        return wanted
 
 
 def _job(lease: Lease, workplace: Workplace, save_steps: int) -> Job:

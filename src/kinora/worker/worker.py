@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import queue
 import secrets
+import shutil
 import signal
 import socket
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from kinora.service.engine import config_of
 from kinora.service.observing import log as logger
@@ -30,6 +33,8 @@ __all__ = ["Worker"]
 
 log = logger("kinora.worker")
 
+STRAY_LOOKS = 3
+"""A task that was claimed and is not carried at so many looks, two leases apart, never will be."""
 DECLARED_DEAD = 3
 """Exit code."""
 
@@ -48,6 +53,9 @@ class Worker:
         self._leaving, self._ended = threading.Event(), threading.Event()
         self._carrier = Carrier(service, self.id, self._leaving.is_set)
         self._model_thread = threading.Thread(target=self._carry_all, name="model", daemon=True)
+        self._carried: set[int] = set()
+        self._stray: dict[int, int] = {}
+        """Looks at which a task was claimed and not carried."""
         self._asked: queue.SimpleQueue[tuple[int, Future[None]] | None] = queue.SimpleQueue()
 
     def run(self) -> None:
@@ -84,8 +92,12 @@ class Worker:
             # Left as it is: handed out again once this worker is gone.
             threading.Event().wait()
         done: Future[None] = Future()
+        self._carried.add(task_id)
         self._asked.put((task_id, done))
-        done.result()
+        try:
+            done.result()
+        finally:
+            self._carried.discard(task_id)
 
     def _carry_all(self) -> None:
         """One task after the other. In a thread of its own: the model process dies with the thread that starts it."""
@@ -100,12 +112,17 @@ class Worker:
         self._carrier.stop()
 
     def _beat(self) -> None:
-        while not self._ended.wait(self._service.settings.beat_seconds):
+        settings = self._service.settings
+        look_at = time.monotonic()
+        while not self._ended.wait(settings.beat_seconds):
             try:
                 heard = self._workers.beat(self.id)
-            except DBAPIError as error:
-                log.warning("beat", worker=self.id, error=str(error.orig))
-                continue
+                if time.monotonic() > look_at:
+                    look_at = time.monotonic() + 2 * settings.lease_seconds
+                    self._look_for_strays()
+            except SQLAlchemyError as error:
+                log.warning("beat", worker=self.id, error=str(error))
+                heard = True
             if not heard:
                 log.error("declared dead", worker=self.id)
                 self._carrier.close()
@@ -113,16 +130,35 @@ class Worker:
             if self._parent is not None and os.getppid() != self._parent:
                 self._told.set()
 
+    def _look_for_strays(self) -> None:
+        """A task that the engine claimed for this worker when the database went away is carried by nobody. Ending
+        gives it back: taken from a process that lives, the engine might wait for itself.
+        """
+        with self._service.database.read() as c:
+            held = self._service.engine.held_by(c, self.id) - self._carried
+        self._stray = {task_id: self._stray.get(task_id, 0) + 1 for task_id in held}
+        if STRAY_LOOKS in self._stray.values() and not self._told.is_set():
+            log.error("claimed and not carried", worker=self.id, tasks=[str(task_id) for task_id in held])
+            self._told.set()
+
     def _leave(self, grace: float) -> None:
         """Let the task under way end, or give it back; then go, without waiting for the engine: it would wait for
         whoever makes that task now.
         """
         log.info("worker leaving", worker=self.id)
-        self._workers.drain(self.id)
+        self._say(self._workers.drain)
         self._asked.put(None)
         self._model_thread.join(grace)
         self._leaving.set()
         self._model_thread.join(STOP_SECONDS + grace)
         self._ended.set()
-        self._workers.leave(self.id)
+        shutil.rmtree(self._service.settings.data / "work" / self.id, ignore_errors=True)
+        self._say(self._workers.leave)
         os._exit(0)
+
+    def _say(self, tell: Callable[[str], object]) -> None:
+        try:
+            tell(self.id)
+        except SQLAlchemyError as error:
+            # It will be taken for dead, which does as well.
+            log.warning("leaving unheard", worker=self.id, error=str(error))

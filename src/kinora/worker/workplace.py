@@ -35,7 +35,9 @@ class Workplace:
         self.materials.mkdir(parents=True, exist_ok=True)
         for digest in sorted(_digests(self._task.request)):
             if not (self.materials / digest).exists():
-                self._assets.fetch(digest, self.materials / digest)
+                # Half a file would be taken for the whole one by the next attempt.
+                self._assets.fetch(digest, self._root / "coming-file")
+                (self._root / "coming-file").rename(self.materials / digest)
         if not self.work.exists():
             self._bring_save()
             self.work.mkdir(exist_ok=True)
@@ -70,17 +72,16 @@ class Workplace:
         coming = self._root / "coming"
         shutil.rmtree(coming, ignore_errors=True)
         coming.mkdir(parents=True)
-        self._objects.get(self._place(SAVE), coming / SAVE)
-        files: list[str] = json.loads((coming / SAVE).read_bytes())
-        if any(self._place(name) not in present for name in files):
+        try:
+            files: list[str] = json.loads(self._objects.read(self._place(SAVE)))
+            for name in files:
+                (coming / name).parent.mkdir(parents=True, exist_ok=True)
+                self._objects.get(self._place(name), coming / name)
+        except Missing:
             # A newer save was under way when its worker died; from the beginning is always right.
             shutil.rmtree(coming)
             return
-        for name in files:
-            (coming / name).parent.mkdir(parents=True, exist_ok=True)
-            self._objects.get(self._place(name), coming / name)
-            self._kept.add(name)
-        (coming / SAVE).unlink()
+        self._kept.update(files)
         coming.rename(self.work)
 
     def _place(self, name: str) -> str:

@@ -180,7 +180,7 @@ def test_what_nobody_foresaw_is_logged_and_not_told(served: Any, capfd: pytest.C
 
     served.app.include_router(router)
     # It stands behind the routes that were there before; none of them takes its path.
-    for what in ("value", "key"):
+    for name in ("value", "key"):
         answer = served.tenant().get(f"/api/broken/{name}")
         assert answer.status_code == 500
         assert answer.json()["error"]["code"] == "internal"

@@ -128,7 +128,7 @@ service.close()
 assert not [name for name in sys.modules if name.split(".")[0] == "torch"]
 print("works")
 """
-    environment = {**os.environ, "KINORA_DATA": str(tmp_path), "KINORA_MODELS": "tiny"}
+    environment = {**os.environ, "KINORA_DATA": str(tmp_path), "KINORA_SERVES": "tiny"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.strip() == "works"

@@ -51,9 +51,8 @@ def stock(served: Any, picture: Make, tmp_path_factory: pytest.TempPathFactory) 
     element = tenant.post("/api/elements", json=wish).json()["id"]
     done = served.finish(tenant.post("/api/tasks", json=BALL).json()["id"], file.parent)
     masks = {name: bring(tenant, painted(columns), "mask") for name, columns in MASKS.items()}
-    return {
-        "tenant": tenant, "pictures": pictures, "film": film.digest, "element": element, "output": done.outputs[0], **masks,
-    }  # fmt: skip
+    made = {"film": film.digest, "element": element, "output": done.outputs[0]}
+    return {"tenant": tenant, "pictures": pictures, **made, **masks}
 
 
 def test_a_task_is_priced_accepted_and_found_again(served: Any) -> None:
@@ -175,7 +174,7 @@ FACE = {"x": 0.5, "y": 0.4, "radius": 0.1}
         ("text_to_video", {"camera": {"path": [{"seconds": 0}, {"seconds": 2, "x": 1}]}}, ["moves"]),
         (
             "image_to_video",
-            {"image": 0, "brush": {"strokes": [{"mask": "left", "points": [[0.1, 0.1], [0.5, 0.5]]}], "static": "right"}},
+            {"image": 0, "brush": {"strokes": [STROKE | {"mask": "left"}], "static": "right"}},
             ["keyframe", "brush"],
         ),
         (

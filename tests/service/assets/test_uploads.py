@@ -86,16 +86,15 @@ def test_dispositions_hold_one_name_in_two_forms() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["svg", "html", "xml", "js", "program"])
-def test_nothing_active_is_taken(kind: str, assets: Assets, account: int, tmp_path: Path) -> None:
-    content = {
-        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "html": b"<html><script>",
-        "xml": b"<?xml version='1.0'?><x/>", "js": b"alert(1)", "program": b"#!/bin/sh\nid",
-    }[kind]  # fmt: skip
-    (tmp_path / "sent").write_bytes(content)
-    with pytest.raises(Invalid):
-        assets.take(account, tmp_path / "sent", "cat.png")
-    assert assets.page(account) == []
+def test_nothing_active_is_taken(guard: Guard, tmp_path: Path) -> None:
+    for content in (
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", b"<html><script>", b"alert(1)",
+        b"<?xml version='1.0'?><x/>", b"#!/bin/sh\nid",
+    ):  # fmt: skip
+        (tmp_path / "sent").write_bytes(content)
+        with pytest.raises(Invalid, match=r"^The file is .* Taken here are"):
+            guard.make_plain(tmp_path / "sent", tmp_path / "plain", ("image", "mask", "video", "audio"))
+        assert not (tmp_path / "plain").exists()
 
 
 def test_of_a_polyglot_only_the_picture_is_left(hostile: ModuleType, guard: Guard, tmp_path: Path) -> None:

@@ -23,10 +23,7 @@ TOOLS = {
     "text_to_video", "image_to_video", "text_to_image", "query_tasks", "file_upload", "who_am_i",
     "query_membership_and_credits",
 }  # fmt: skip
-VERB = (
-    "import argparse, sys; from kinora.cli import mcp; parser = argparse.ArgumentParser();"
-    "mcp.register(parser.add_subparsers(dest='verb')); sys.exit(mcp.run(parser.parse_args(['mcp'])))"
-)
+VERB = "import sys; from kinora.cli.main import main; sys.exit(main(['mcp']))"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ __all__ = ["describe", "main"]
 def describe() -> dict[str, Any]:
     """The interface as OpenAPI 3.1; it is the same whatever the service is set to."""
     with tempfile.TemporaryDirectory() as folder:
-        service = open_service(Settings(data=Path(folder), models="stub", database="", objects="", secret=""))
+        service = open_service(Settings(data=Path(folder), serves="stub", database="", objects="", secret=""))
         try:
             return create_app(service).openapi()
         finally:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from kinora.service.api.auth import Serving, admin
 from kinora.service.api.native.route import native_router
+from kinora.service.api.routes import add_routes
 from kinora.service.observing import CONTENT_TYPE, Metrics, log
 from kinora.service.store import now_ms, tables
 
@@ -31,7 +32,7 @@ router = native_router("health", prefix="")
 def register(app: FastAPI, service: Service) -> None:
     """Add `/healthz`, `/readyz` and `/metrics`."""
     assert app.state.service is service
-    app.include_router(router)
+    add_routes(app, router)
 
 
 class Health(BaseModel):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 
 import sqlalchemy.exc
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -29,7 +29,7 @@ from kinora.service.errors import (
 )
 from kinora.service.observing import log
 
-__all__ = ["FamilyRoute", "claim", "family_of", "request_id", "respond", "told"]
+__all__ = ["FamilyRoute", "add_routes", "claim", "family_of", "request_id", "respond", "told"]
 
 RETRY_SECONDS = 5
 """When to come back to a service that is unavailable."""
@@ -65,6 +65,13 @@ class FamilyRoute(APIRoute):
                 return respond(type(self), error, request)
 
         return handler
+
+
+def add_routes(app: FastAPI, router: APIRouter) -> None:
+    """Add a router's routes as the application's own. The framework tries included routers twice for every request, and
+    each of their routes: with all formats that was half a millisecond.
+    """
+    app.router.routes.extend(router.routes)
 
 
 def claim(app: FastAPI, family: type[FamilyRoute]) -> None:

@@ -119,8 +119,12 @@ def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
             start_new_session=True,
         )
     ours.settimeout(STARTING)
-    if ours.recv(len(READY)) != READY:
+    said = b""
+    with suppress(OSError):
+        said = ours.recv(len(READY))
+    if said != READY:
         ours.close()
+        process.kill()
         process.wait()
         raise Unavailable("The process that reads files did not start. Look at the server's log.")
     ours.settimeout(None)

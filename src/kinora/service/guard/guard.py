@@ -34,12 +34,12 @@ class Limits:
     film_pixels: int = 9_500_000
     """Of one frame: a little over 4K."""
     film_seconds: float = 60.0
-    film_side: int = 1920
-    """A plain film's longer side."""
+    film_side: int = 1280
+    """A plain film's longer side; models here make no larger films, and 1920 would cost twice the time."""
     picture_patience: float = 5.0
     """Seconds by the clock that a picture may take."""
-    film_patience: float = 120.0
-    """Seconds by the clock that a film or sound may take."""
+    film_patience: float = 180.0
+    """Seconds by the clock that a film or sound may take; a minute of 1080p at 30 frames takes 63 s of the processor."""
     memory: int = 3 * GIB
     at_once: int = 2
     """Files made plain at the same time; others wait."""

@@ -10,8 +10,8 @@ from kinora.core.materials import Still
 from kinora.service.api.kling.calling import Call
 from kinora.service.api.kling.lenient import Text, Wire
 from kinora.service.api.kling.wording import pointed
-from kinora.service.creating import blank_still
 from kinora.service.errors import Invalid, Missing
+from kinora.service.materials import still_of
 
 __all__ = ["ElementItem", "element_id_of", "element_still", "figures_of"]
 
@@ -56,7 +56,7 @@ def element_still(call: Call, element_id: str) -> Still:
     service = call.service
     try:
         element = service.elements.get(call.account_id, element_id_of(element_id))
-        return blank_still(service.assets.get(call.account_id, element.frontal or ""))
+        return still_of(service.assets.get(call.account_id, element.frontal or ""))
     except Missing:
         raise Invalid(
             f"There is no element {element_id[:40]} with a picture; make it with advanced-custom-elements.",

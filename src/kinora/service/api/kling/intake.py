@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from kinora.core.errors import MediaError
 from kinora.core.materials import Footage, Mask, Still
-from kinora.media.mask import read_mask
 from kinora.service.api.kling.calling import Call
-from kinora.service.creating import blank_footage, blank_still
 from kinora.service.errors import Invalid
+from kinora.service.materials import asset_file, footage_of, mask_of, still_of
 from kinora.service.outside import decoded, fetch, is_url
 
 if TYPE_CHECKING:
@@ -34,17 +29,14 @@ SAME_SHAPE = 0.02
 
 def picture(call: Call, told: str, field: str) -> Still:
     """A picture of the account's, without its pixels. Raises `Invalid`."""
-    return blank_still(_taken(call, told, field, "image"))
+    return still_of(_taken(call, told, field, "image"))
 
 
 def film(call: Call, told: str, field: str, frame_rate: float) -> Footage:
     """A film of the account's at the model's frame rate, without its frames. Raises `Invalid`."""
     if not is_url(told):
         raise Invalid(f"{field} must be the URL of a film.", field=field)
-    asset = _taken(call, told, field, "video")
-    frames = max(1, round(asset.frames * frame_rate / asset.frame_rate)) if asset.frame_rate else asset.frames
-    # The worker reads it at that rate, too.
-    return blank_footage(replace(asset, frames=frames, frame_rate=frame_rate))
+    return footage_of(_taken(call, told, field, "video"), frame_rate)
 
 
 def mask(call: Call, told: str, field: str, like: Still) -> Mask:
@@ -61,12 +53,7 @@ def mask_file(call: Call, told: str, field: str, size: tuple[int, int]) -> Mask:
     asset = _taken(call, told, field, "mask")
     if (asset.width, asset.height) != size:
         asset = _resized(call, asset, field, size)
-    with _file(call, asset) as path:
-        try:
-            found = read_mask(path, size[::-1])
-        except (MediaError, ValueError) as error:
-            raise Invalid(f"{field}: {str(error).replace(str(path), 'the mask')}", field=field) from None
-    return replace(found, name=asset.name, digest=asset.digest)
+    return mask_of(call.service.assets, asset, field)
 
 
 def _taken(call: Call, told: str, field: str, kind: str) -> Asset:
@@ -93,17 +80,8 @@ def _resized(call: Call, asset: Asset, field: str, size: tuple[int, int]) -> Ass
             "mask on that picture.",
             field=field,
         )
-    with _file(call, asset) as path, tempfile.TemporaryDirectory(prefix="kinora-") as folder:
+    with asset_file(call.service.assets, asset) as path, tempfile.TemporaryDirectory(prefix="kinora-") as folder:
         larger = Path(folder) / "mask.png"
         with Image.open(path) as image:
             image.resize(size, Image.Resampling.NEAREST).save(larger)
         return call.service.assets.take(call.account_id, larger, asset.name, origin=asset.origin, want=("mask",))
-
-
-@contextmanager
-def _file(call: Call, asset: Asset) -> Iterator[Path]:
-    """An asset's file, which the service itself has written, for as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="kinora-") as folder:
-        path = Path(folder) / "asset"
-        call.service.assets.fetch(asset.digest, path)
-        yield path

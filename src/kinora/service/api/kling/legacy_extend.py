@@ -14,8 +14,8 @@ from kinora.service.api.kling.lenient import Number, Text
 from kinora.service.api.kling.listing import number_of
 from kinora.service.api.kling.wishes import Options, Wish
 from kinora.service.api.kling.wording import pointed
-from kinora.service.creating import blank_footage
 from kinora.service.errors import Invalid, Missing
+from kinora.service.materials import footage_of
 
 if TYPE_CHECKING:
     from kinora.service.tasks import Output, Task
@@ -73,7 +73,7 @@ def _source(call: Call, video_id: str) -> tuple[Output, Task, Footage]:
         raise missing from None
     if output.kind != "video":
         raise missing
-    return output, task, blank_footage(asset)
+    return output, task, footage_of(asset, call.service.catalogue.resolve(task.model).frame_rate)
 
 
 def _told(task: Task) -> str:

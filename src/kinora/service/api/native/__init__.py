@@ -19,7 +19,7 @@ from kinora.service.api.native import (
 )
 from kinora.service.api.native.feed import Feed
 from kinora.service.api.native.route import NativeRoute
-from kinora.service.api.routes import claim
+from kinora.service.api.routes import add_routes, claim
 from kinora.service.service import Service
 
 __all__ = ["NativeRoute", "register"]
@@ -32,4 +32,4 @@ def register(app: FastAPI, service: Service) -> None:
     claim(app, NativeRoute)
     app.state.feed = Feed(service)
     for part in PARTS:
-        app.include_router(part.router)
+        add_routes(app, part.router)

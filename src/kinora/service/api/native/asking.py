@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kinora.core.camera import CameraKey, CameraMove
 from kinora.core.conditions import Brush, Condition, Continue, Face, Keyframe, Moves, Reference, Region, Speech, Stroke
-from kinora.core.errors import InputError, MediaError
 from kinora.core.materials import Footage, Mask, Still, Voice
 from kinora.core.parsing import read_voice
 from kinora.core.request import Line
-from kinora.media.mask import read_mask
 from kinora.service.accounts import Caller
 from kinora.service.api.native import wishes
 from kinora.service.assets import Asset
-from kinora.service.creating import Wanted, blank_footage, blank_still
+from kinora.service.creating import Wanted
 from kinora.service.errors import Invalid, Missing
+from kinora.service.materials import footage_of, mask_of, still_of
 from kinora.service.service import Service
 from kinora.service.tasks import Output
 
@@ -31,8 +29,9 @@ TRACK_TYPE = "application/json"
 class _Asking:
     """One wish of one account, for its price alone or to be made."""
 
-    def __init__(self, service: Service, caller: Caller, *, keep: bool) -> None:
-        """`keep`: whether a speech track is stored; a price needs only its name."""
+    def __init__(self, service: Service, caller: Caller, *, keep: bool, frame_rate: float) -> None:
+        """`keep`: whether a speech track is stored, a price needs only its name; `frame_rate` is the model's."""
+        self._frame_rate = frame_rate
         self._service = service
         self._account = caller.account.id
         self._keep = keep
@@ -102,19 +101,11 @@ class _Asking:
         return Voice(name=asset.name, digest=asset.digest, track=voice.track)
 
     def _still(self, digest: str, field: str) -> Still:
-        return blank_still(self._asset(digest, "image", field))
+        return still_of(self._asset(digest, "image", field))
 
     def _mask(self, digest: str, field: str) -> Mask:
         """With its pixels: an empty mask, or one that overlaps another, is refused at once."""
-        asset = self._asset(digest, "image", field)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "mask"
-            self._service.assets.fetch(digest, path)
-            try:
-                mask = read_mask(path, (asset.height, asset.width))
-            except (InputError, MediaError) as error:
-                raise Invalid(str(error).replace(str(path), asset.name), field=field) from error
-        return replace(mask, name=asset.name, digest=digest)
+        return mask_of(self._service.assets, self._asset(digest, "image", field), field)
 
     def _footage(self, film: wishes.Film, field: str) -> Footage:
         """The film, and where it is an output what it was made from."""
@@ -128,7 +119,7 @@ class _Asking:
             self._prompts = (request["prompt"], *(line["prompt"] for line in request.get("script", ())))
             digest = self.parent.digest
         assert digest is not None
-        return blank_footage(self._asset(digest, "video", field))
+        return footage_of(self._asset(digest, "video", field), self._frame_rate)
 
     def _asset(self, digest: str, kind: str, field: str) -> Asset:
         try:
@@ -145,7 +136,7 @@ def wanted_of(service: Service, caller: Caller, wish: wishes.Wish, *, base: str 
 
     Raises `Invalid` where an asset is missing or of the wrong kind, `InputError` for conditions that cannot be.
     """
-    asking = _Asking(service, caller, keep=keep)
+    asking = _Asking(service, caller, keep=keep, frame_rate=service.catalogue.resolve(wish.model).frame_rate)
     conditions = tuple(asking.conditions(wish))
     return Wanted(
         kind=wish.kind,

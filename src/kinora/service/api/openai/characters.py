@@ -19,8 +19,8 @@ from kinora.service.accounts import Caller
 from kinora.service.api.auth import Serving, Signed
 from kinora.service.api.openai.forms import Asked, read_body
 from kinora.service.api.openai.inputs import source_of
-from kinora.service.creating import blank_still
 from kinora.service.errors import Invalid, Missing
+from kinora.service.materials import still_of
 from kinora.service.service import Service
 from kinora.service.sheets import frame_of
 
@@ -62,7 +62,7 @@ def references_of(service: Service, caller: Caller, asked: Asked, prompt: str) -
         said = item.get("id") if isinstance(item, dict) else item
         try:
             element = _element(service, caller, str(said))
-            still = blank_still(service.assets.get(caller.account.id, _picture_of(element)))
+            still = still_of(service.assets.get(caller.account.id, _picture_of(element)))
         except Missing as error:
             raise Invalid(error.message, field="characters") from error
         called = NAME.fullmatch(element.name) and any(mentions(prompt, (element.name,)))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kinora.core.errors import InputError, MediaError
-from kinora.core.materials import Mask
-from kinora.media.mask import read_mask
 from kinora.service.accounts import Caller
 from kinora.service.api.openai.forms import Asked
 from kinora.service.api.openai.shapes import task_id_of
@@ -21,7 +18,7 @@ from kinora.service.tasks import Output, Task
 if TYPE_CHECKING:
     from kinora.service.service import Service
 
-__all__ = ["Source", "mask_of", "output_of", "picture_of", "source_of", "video_task"]
+__all__ = ["Source", "output_of", "picture_of", "source_of", "video_task"]
 
 FILE_PREFIX = "file-"
 """A client that wants to see OpenAI's kind of id may put it before an upload's digest."""
@@ -58,17 +55,6 @@ def picture_of(service: Service, caller: Caller, asked: Asked, field: str, *, wa
     if not isinstance(url, str) or not url:
         raise Invalid(f"{field} must be a file, or hold image_url or file_id.", field=field)
     return _fetched(service, caller, asked, url, field, want)
-
-
-def mask_of(service: Service, asked: Asked, asset: Asset) -> Mask:
-    """A mask with its pixels, so that an empty one is refused at once; raises `Invalid`."""
-    path = asked.folder / "mask"
-    service.assets.fetch(asset.digest, path)  # a picture that the service has written itself
-    try:
-        mask = read_mask(path, (asset.height, asset.width))
-    except (MediaError, InputError) as error:
-        raise Invalid(str(error).replace(str(path), asset.name), field="mask") from None
-    return replace(mask, name=asset.name, digest=asset.digest)
 
 
 def source_of(service: Service, caller: Caller, asked: Asked) -> Source:

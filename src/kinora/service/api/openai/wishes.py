@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kinora.core.conditions import Condition, Continue, Keyframe, Region
-from kinora.core.materials import Footage, Material
+from kinora.core.materials import Material
 from kinora.core.request import SEED_LIMIT, Request
 from kinora.service.accounts import Caller
 from kinora.service.api.openai.characters import references_of
 from kinora.service.api.openai.forms import Asked
-from kinora.service.api.openai.inputs import mask_of, output_of, picture_of, source_of, video_task
+from kinora.service.api.openai.inputs import output_of, picture_of, source_of, video_task
 from kinora.service.api.openai.shapes import video_id
 from kinora.service.api.openai.sizes import exact, seconds_of, shape_of
-from kinora.service.assets import Asset
 from kinora.service.catalogue import Card
-from kinora.service.creating import MOST_PICTURES, Wanted, blank_footage, blank_still
+from kinora.service.creating import MOST_PICTURES, Wanted
 from kinora.service.errors import Invalid, Missing, Unsupported
+from kinora.service.materials import footage_of, mask_of, still_of
 
 if TYPE_CHECKING:
     from kinora.service.service import Service
@@ -47,7 +46,7 @@ def film_wish(service: Service, caller: Caller, asked: Asked) -> Wanted:
     prompt = _prompt(asked)
     conditions: list[Condition] = list(references_of(service, caller, asked, prompt))
     if picture is not None:
-        conditions.append(Keyframe(still=blank_still(picture), at=0.0))
+        conditions.append(Keyframe(still=still_of(picture), at=0.0))
     return Wanted(
         kind="text_to_video" if picture is None else "image_to_video",
         prompt=prompt,
@@ -77,7 +76,7 @@ def extension_wish(service: Service, caller: Caller, asked: Asked) -> Wanted:
     card = service.catalogue.resolve(asked.text("model"))
     prompt, source = _prompt(asked), source_of(service, caller, asked)
     seconds = seconds_of(asked.get("seconds"), SECONDS, card.most_seconds)
-    going_on = Continue(footage=_footage(source.asset, card), told=source.told)
+    going_on = Continue(footage=footage_of(source.asset, card.frame_rate), told=source.told)
     return Wanted(
         kind="extend",
         prompt=prompt,
@@ -103,8 +102,8 @@ def edit_wish(service: Service, caller: Caller, asked: Asked) -> Wanted:
             "whole video with another prompt use remix.",
             field="mask",
         )
-    footage = _footage(source.asset, card)
-    region = Region(footage=footage, mask=mask_of(service, asked, mask))
+    footage = footage_of(source.asset, card.frame_rate)
+    region = Region(footage=footage, mask=mask_of(service.assets, mask, "mask"))
     return Wanted(
         kind="edit",
         prompt=prompt,
@@ -158,12 +157,6 @@ def _common(asked: Asked, card: Card) -> dict[str, Any]:
     }
 
 
-def _footage(asset: Asset, card: Card) -> Footage:
-    """A film at the model's frame rate, which is the one the worker reads it at; without its frames."""
-    frames = max(1, round(asset.frames * card.frame_rate / asset.frame_rate)) if asset.frame_rate else asset.frames
-    return blank_footage(replace(asset, frames=frames, frame_rate=card.frame_rate))
-
-
 def _request_of(service: Service, caller: Caller, asked: Asked, record: dict[str, Any], card: Card) -> Request:
     """A task's request again, its materials as blank as when it was accepted."""
 
@@ -173,9 +166,9 @@ def _request_of(service: Service, caller: Caller, asked: Asked, record: dict[str
         except Missing:
             raise Missing(f"The video was made with {name}, which is no longer kept; send it again.") from None
         if kind == "footage":
-            return _footage(asset, card)
+            return footage_of(asset, card.frame_rate)
         if kind == "voice":
             raise Unsupported("A video that was made to speak cannot be remixed; send its track again.")
-        return mask_of(service, asked, asset) if kind == "mask" else blank_still(asset)
+        return mask_of(service.assets, asset, "mask") if kind == "mask" else still_of(asset)
 
     return Request.from_record(record, find)
