@@ -27,6 +27,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 
@@ -72,8 +73,8 @@ class Figures:
 class Receiver(http.server.BaseHTTPRequestHandler):
     """Counts callbacks: by webhook-id, and the final ones of each task."""
 
-    posts: collections.Counter[str] = collections.Counter()
-    finals: dict[str, set[str]] = collections.defaultdict(set)
+    posts: ClassVar[collections.Counter[str]] = collections.Counter()
+    finals: ClassVar[dict[str, set[str]]] = collections.defaultdict(set)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -308,8 +309,8 @@ def free_port() -> int:
 
 def settings_for(folder: Path, database: str = "") -> Settings:
     return Settings(
-        data=folder / "data", database=database, secret=SECRET, port=free_port(), serves="stub", workers=0, loopback=True,
-        lease_seconds=4.0, beat_seconds=0.5, poll_seconds=0.05, attempts=10, requests_per_minute=0,
+        data=folder / "data", database=database, secret=SECRET, port=free_port(), serves="stub", workers=0,
+        loopback=True, lease_seconds=4.0, beat_seconds=0.5, poll_seconds=0.05, attempts=10, requests_per_minute=0,
     )  # fmt: skip
 
 
