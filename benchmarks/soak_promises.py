@@ -101,9 +101,7 @@ def keys(service: Service, told: argparse.Namespace) -> bool:
     with service.database.read() as c:
         held = service.ledger.balance(c, who.account.id).held
     charges = held // answers[0].units
-    print(
-        f"keys: {len(answers)} requests, {told.count} keys: {tasks} tasks, {charges} charges, {different} answers differ"
-    )
+    print(f"keys: {len(answers)} requests: {tasks} tasks, {charges} charges, {different} answers differ")
     return tasks == told.count and held == told.count * answers[0].units and not different and sound(service)
 
 

@@ -50,6 +50,7 @@ class Figures:
     missed: int
     dead: int
     forged: int
+    cut_off: int
     unordered: int
     failures_answered: int
     arrived_more_than_once: int
@@ -71,6 +72,7 @@ class Receiver(http.server.ThreadingHTTPServer):
         self.failed: Counter[int] = Counter()
         self.accepted: Counter[int] = Counter()
         self.forged = 0
+        self.cut_off = 0
 
     def choose(self, event: int) -> str:
         """What to do with an event."""
@@ -90,6 +92,9 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if len(body) < int(self.headers["Content-Length"]):  # its sender was killed while it wrote
+            self.server.cut_off += 1
+            return
         try:
             event = self.server.webhook.verify(body, dict(self.headers.items()))
         except WebhookVerificationError:
@@ -151,6 +156,7 @@ def soak(
         missed=events - len(receiver.accepted),
         dead=counts["dead"] + counts["waiting"],
         forged=receiver.forged,
+        cut_off=receiver.cut_off,
         unordered=unordered,
         failures_answered=receiver.failed.total(),
         arrived_more_than_once=sum(n > 1 for n in receiver.accepted.values()),

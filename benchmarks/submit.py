@@ -138,9 +138,7 @@ def main() -> None:
             fill(bench, told.waiting)
             raw_full, full, _ = rates(bench, told.blocks)
             slower = ours / full
-            print(
-                f"with {told.waiting} waiting: raw {raw_full:.0f}/s, ours {full:.0f}/s, slower by {slower:.2f} (aim 1.5)"
-            )
+            print(f"with {told.waiting} waiting: {full:.0f}/s (raw {raw_full:.0f}/s), slower by {slower:.2f} (aim 1.5)")
         bench.engine.close()
         bench.database.close()
         if server is not None:

@@ -74,11 +74,16 @@ def test_keys(admin: Admin) -> None:
     assert access
     service = open_service(Settings())
     assert service.accounts.authenticate(secret).account.name == "ann"
+    service.close()
     key_id = next(row[0] for row in listed if row[1] == "key")
-    admin("keys", "ann", "--revoke", key_id)
+    assert [row[-1] for row in admin("keys", "ann", "--revoke", key_id)[1] if row[0] == key_id] == ["revoked"]
+    service = open_service(Settings())  # one that runs may believe it for some seconds more
     with pytest.raises(Unauthenticated):
         service.accounts.authenticate(secret)
     service.close()
+    code, _, said = admin("keys", "ann", "--revoke", "12")
+    assert code == 2
+    assert one_sentence(said)
 
 
 def test_grants_and_the_audit(admin: Admin) -> None:

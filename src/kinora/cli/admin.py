@@ -119,9 +119,12 @@ def do_keys(service: Service, arguments: argparse.Namespace) -> None:
 
 
 def give(service: Service, arguments: argparse.Namespace) -> None:
+    from kinora.core.errors import InputError
     from kinora.service.store import new_id, now_ms
 
     account = _named(service, arguments.name)
+    if arguments.units < 1:
+        raise InputError(f"{arguments.units} units cannot be given; give 1 or more.")
     expires = now_ms() + int(arguments.days * 86_400_000) if arguments.days else None
     with service.database.write() as c:
         service.ledger.grant(

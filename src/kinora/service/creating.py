@@ -154,7 +154,7 @@ class Studio:
                 kind=wanted.kind,
                 model=priced.card.name,
                 request=priced.request.to_record(),
-                options=self._options(caller, wanted, plan.label),
+                options=self._options(caller, wanted),
                 wire=wanted.wire,
                 external_id=wanted.external_id,
                 callback_url=wanted.callback_url,
@@ -169,11 +169,11 @@ class Studio:
             )
         )
 
-    def _options(self, caller: Caller, wanted: Wanted, label: bool) -> dict[str, Any]:
+    def _options(self, caller: Caller, wanted: Wanted) -> dict[str, Any]:
         """What the maker is told beside the request."""
         return {
             "count": wanted.count,
-            "label": label and self._settings.label,
+            "label": self._settings.labels(caller.account.plan),
             "marked": wanted.marked,
             "language": caller.account.language,
             **({"maker": dict(wanted.options)} if wanted.options else {}),

@@ -26,8 +26,6 @@ class Plan:
     """Granted on a day's first use; over at the end of the day (UTC)."""
     monthly_units: int = 0
     """Granted on a month's first use; over at the end of the month (UTC)."""
-    label: bool = True
-    """Whether its outputs carry the visible label."""
     requests_per_minute: int = 600
 
 
@@ -53,7 +51,7 @@ _PLANS = (
     # The operator's own: as good as no limits.
     Plan(
         name="house", title="House", weight=8, video_slots=100_000, image_slots=100_000, monthly_units=1_000_000_000,
-        label=False, requests_per_minute=1_000_000,
+        requests_per_minute=1_000_000,
     ),
 )  # fmt: skip
 

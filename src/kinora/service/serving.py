@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
@@ -86,11 +87,13 @@ def serve(service: Service, listening: socket.socket, on_ready: Callable[[], Non
         ("callbacks", lambda: sender.run(ended)),
     ):
         threading.Thread(target=work, name=name, daemon=True).start()
+    app = create_app(service)
     config = uvicorn.Config(
-        create_app(service), log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5,
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5,
         proxy_headers=False,
     )  # fmt: skip
-    server = Server(config, on_ready)
+    # Streams of events end at once: they would go on for as long as a client listens.
+    server = Server(config, on_ready, on_exit=app.state.feed.close)
     try:
         server.run(sockets=[listening])
     finally:
@@ -101,9 +104,14 @@ def serve(service: Service, listening: socket.socket, on_ready: Callable[[], Non
 class Server(uvicorn.Server):
     """Says when it is ready, and returns after a signal: uvicorn's own way ends the process before its workers."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], on_exit: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_exit = on_exit
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_exit()
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

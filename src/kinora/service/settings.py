@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     moderation: str = Field(
         default="words", description="Content rules: words (the shipped lists), none, or module:function."
     )
-    label: bool = Field(default=True, description="Whether outputs carry the visible label where the plan asks for it.")
+    unlabelled: str = Field(default="", description="Plans whose outputs carry no visible label, separated by commas.")
     producer: str = Field(default="Kinora", description="Who made it, in the AIGC field and the credentials.")
     certificate: Path | None = Field(
         default=None, description="PEM chain that signs credentials; empty: an own authority."
@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     def model_names(self) -> tuple[str, ...]:
         """The models served, the default first."""
         return tuple(name.strip() for name in self.serves.split(",") if name.strip())
+
+    def labels(self, plan: str) -> bool:
+        """Whether outputs of a plan's accounts carry the visible label."""
+        return plan not in {name.strip() for name in self.unlabelled.split(",")}
 
     @property
     def database_url(self) -> str:

@@ -109,8 +109,9 @@ class Sweeper:
             gone = workers.c.state.in_(("dead", "gone")), workers.c.beat_at < now - WORKERS_DAYS * DAY_MS
             c.execute(delete(workers).where(*gone))
             self._service.webhooks.expire(c, now - CALLBACKS_DAYS * DAY_MS)
-            over = outputs.c.deleted_at.is_(None), outputs.c.expires_at <= now
-            c.execute(update(outputs).where(*over).values(deleted_at=now))
+            if self._service.settings.retention_days > 0:  # else files are kept until they are deleted
+                over = outputs.c.deleted_at.is_(None), outputs.c.expires_at <= now
+                c.execute(update(outputs).where(*over).values(deleted_at=now))
             self._spare(c, now)
         while True:
             with self._service.database.write() as c:

@@ -11,6 +11,7 @@ __all__ = ["id_at", "new_id", "now_ms"]
 APART_BITS = 20
 """Low bits: random for the first id of a millisecond, counting up for more of them."""
 
+
 def now_ms() -> int:
     """Milliseconds since 1970, as every time in the store."""
     return time.time_ns() // 1_000_000

@@ -161,7 +161,7 @@ def me(service: Serving, caller: Signed) -> Me:
         balance = service.ledger.balance(c, caller.account.id)
     return Me(
         account=account_answer(caller.account),
-        plan=_plan(caller.account.plan),
+        plan=_plan(service, caller.account.plan),
         balance=BalanceAnswer(available=balance.available, held=balance.held),
         key_id=str(caller.key.id),
     )
@@ -256,9 +256,9 @@ def key_answer(key: Key) -> KeyAnswer:
     return KeyAnswer(**{**told, "id": str(key.id)})
 
 
-def _plan(name: str) -> PlanAnswer:
-    plan = PLANS[name]
-    return PlanAnswer(**{name: getattr(plan, name) for name in PlanAnswer.model_fields})
+def _plan(service: Service, name: str) -> PlanAnswer:
+    plan, told = PLANS[name], PlanAnswer.model_fields.keys() - {"label"}
+    return PlanAnswer(label=service.settings.labels(name), **{field: getattr(plan, field) for field in told})
 
 
 def _check_rate(request: Request) -> None:

@@ -63,7 +63,7 @@ class Failed(ServiceError):
 class OpenAIRoute(FamilyRoute):
     """A route whose errors are `{"error": {message, type, param, code}}`."""
 
-    prefixes = ("/openai", "/v1/models")
+    prefixes = ("/openai", "/v1")
 
     @classmethod
     def render(cls, error: ServiceError, request: Request) -> Response:
