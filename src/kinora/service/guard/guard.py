@@ -39,7 +39,7 @@ class Limits:
     picture_patience: float = 5.0
     """Seconds by the clock that a picture may take."""
     film_patience: float = 180.0
-    """Seconds by the clock that a film or sound may take; a minute of 1080p at 30 frames takes 63 s of the processor."""
+    """Seconds by the clock that a film or sound may take; a minute of 1080p at 30 frames takes 63 s of one core."""
     memory: int = 3 * GIB
     at_once: int = 2
     """Files made plain at the same time; others wait."""
