@@ -19,7 +19,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export KINORA_PROMPT := $(value PROMPT)
 export KINORA_FILM := $(value FILM)
 
-.PHONY: help film serve test test-slow clean
+.PHONY: help film serve test test-slow soak clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -69,6 +69,9 @@ test: .venv/dev.stamp  ## style, types, layers, tests
 
 test-slow: .venv/dev.stamp  ## the tests that take minutes or gigabytes (models at their true size)
 	$(BIN)/pytest -m slow
+
+soak: .venv/dev.stamp  ## the service's promises in their long forms (hours; docs/reliability.md)
+	bash runs/soak.sh
 
 clean:  ## remove .venv and the caches (films stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
