@@ -8,10 +8,11 @@ from kinora.codec.keys import rename as codec_names
 from kinora.language.umt5 import open_umt5
 from kinora.presets.wan import OPEN_MODELS
 from kinora.transformer.config import TransformerConfig
-from kinora.transformer.keys import wan_keys
+from kinora.transformer.keys import rename as transformer_names
 from kinora.transformer.model import Transformer
 from kinora.weights.manifest import read_manifest
 from kinora.weights.mapped import fill, open_tensors
+from kinora.weights.naming import renamed
 from kinora.weights.placed import check_sizes, placed_paths
 
 LAYOUTS = ("wan", "diffusers", "comfy")
@@ -27,14 +28,13 @@ def test_every_part_takes_its_tensors(wan_model, wan_files, name, layout):
     for number, part in enumerate(experts):
         with torch.device("meta"):
             module = Transformer(TransformerConfig(**manifest.parts["transformer"]))
-        tensors = wan_keys(open_tensors(placed_paths(folder, manifest, part)))
+        tensors = renamed(open_tensors(placed_paths(folder, manifest, part)), transformer_names)
         fill(module, tensors, part)
         for key, tensor in wan_files.transformer_weights(name, number).items():
             torch.testing.assert_close(tensors[key], tensor, rtol=0, atol=0)
     codec = build_codec(manifest.parts["codec"])
     stored = open_tensors(placed_paths(folder, manifest, "codec"))
-    renamed = codec_names(stored)
-    fill(codec, {renamed(old): tensor for old, tensor in stored.items()}, "codec")
+    fill(codec, renamed(stored, codec_names), "codec")
     reader = open_umt5(
         manifest.parts["text"],
         placed_paths(folder, manifest, "text"),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kinora.transformer.keys import PREFIXES, from_diffusers, rename, to_diffusers, wan_keys, wan_names
+from kinora.transformer.keys import PREFIXES, from_diffusers, rename, to_diffusers, wan_names
+from kinora.weights.naming import renamed
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,9 @@ def names(kind):
 @pytest.mark.parametrize("foreign", [False, True])
 def test_any_naming_is_understood(kind, prefix, foreign):
     stored = {prefix + (to_diffusers(name) if foreign else name): name for name in names(kind)}
-    renamed = rename(stored)
-    assert {name: renamed(name) for name in stored} == stored
-    assert wan_keys(stored) == {name: name for name in names(kind)}
+    naming = rename(stored)
+    assert {name: naming(name) for name in stored} == stored
+    assert renamed(stored, rename) == {name: name for name in names(kind)}
 
 
 def test_image_models_have_the_tensors_they_are_published_with():
@@ -59,9 +60,9 @@ def test_image_models_have_the_tensors_they_are_published_with():
 
 def test_other_models_in_the_same_file_are_left_out():
     stored = [f"model.diffusion_model.{name}" for name in names("text")]
-    renamed = rename([*stored, "first_stage_model.decoder.conv1.weight", "cond_stage_model.norm.weight"])
-    assert renamed("first_stage_model.decoder.conv1.weight") is None
-    assert renamed("model.diffusion_model.head.head.bias") == "head.head.bias"
+    naming = rename([*stored, "first_stage_model.decoder.conv1.weight", "cond_stage_model.norm.weight"])
+    assert naming("first_stage_model.decoder.conv1.weight") is None
+    assert naming("model.diffusion_model.head.head.bias") == "head.head.bias"
 
 
 def test_a_norm_that_nothing_uses_is_left_out_of_diffusers_models_only():

@@ -14,6 +14,7 @@ from torch import nn
 
 from kinora.core.errors import WeightsError
 from kinora.weights.mapped import fill, open_tensors
+from kinora.weights.naming import renamed
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc where memory lies")
 
@@ -118,26 +119,28 @@ def test_memory_stays_flat_until_pages_are_touched(tmp_path):
 
 def test_shards_are_put_together_and_renamed(tmp_path, tensors):
     names = list(tensors)
+
+    def ours(name):
+        return name.removeprefix("old.") if name != "ema" else None
+
     first = saved(tmp_path, {f"old.{name}": tensors[name] for name in names[:2]}, "a.safetensors")
     second = saved(
         tmp_path, {f"old.{name}": tensors[name] for name in names[2:]} | {"ema": torch.ones(1)}, "b.safetensors"
     )
-    opened = open_tensors([str(first), second], lambda name: name.removeprefix("old.") if name != "ema" else None)
+    opened = renamed(open_tensors([str(first), second]), lambda _names: ours)
     assert opened.keys() == tensors.keys()
     fill(on_meta(Small), opened, "it")
 
 
 def test_the_same_name_twice_is_refused_with_both_origins(tmp_path, tensors):
     first, second = saved(tmp_path, tensors, "a.safetensors"), saved(tmp_path, tensors, "b.safetensors")
-    with pytest.raises(WeightsError, match=r"comes twice: as .* in a\.safetensors and as .* in b\.safetensors"):
+    with pytest.raises(WeightsError, match=r"comes twice: in a\.safetensors and in b\.safetensors"):
         open_tensors([first, second])
-    with pytest.raises(WeightsError, match="comes twice"):
-        open_tensors([first], lambda name: "one")
 
 
 def test_nothing_opened_is_an_error(tmp_path, tensors):
     with pytest.raises(WeightsError, match="hold no tensor"):
-        open_tensors([saved(tmp_path, tensors)], lambda name: None)
+        open_tensors([saved(tmp_path, {})])
     with pytest.raises(WeightsError, match="hold no tensor"):
         open_tensors([])
 
@@ -184,7 +187,7 @@ def test_fp8_is_cast_to_the_asked_dtype_and_to_no_other(tmp_path, tensors):
 def test_scaled_fp8_is_refused_by_name(tmp_path, tensors, name):
     path = saved(tmp_path, tensors | {name: torch.ones(1)})
     with pytest.raises(WeightsError, match=rf"{name}.*Take the bf16 or fp16 file"):
-        open_tensors([path], lambda stored: stored if stored in tensors else None)
+        open_tensors([path])
 
 
 def test_odd_offsets_do_no_harm(tmp_path):
@@ -204,7 +207,7 @@ def test_odd_offsets_do_no_harm(tmp_path):
 def test_a_buffer_that_no_file_fills_is_noticed(tmp_path):
     path = saved(tmp_path, {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)})
     with pytest.raises(AssertionError, match="table"):
-        fill(on_meta(Forgetful), open_tensors([path], lambda name: f"layer.{name}"), "it")
+        fill(on_meta(Forgetful), renamed(open_tensors([path]), lambda _names: "layer.{}".format), "it")
 
 
 def bad_files(tmp_path):

@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Iterable
 
 from kinora.core.errors import WeightsError
+from kinora.weights.naming import Naming
 
 __all__ = ["rename"]
-
-Rename = Callable[[str], str | None]
 
 PREFIXES = ("", "vae.", "first_stage_model.")
 """What may stand before every name, in a file of the autoencoder alone or together with other networks."""
@@ -34,7 +33,7 @@ STAGE = re.compile(r"(encoder|decoder)\.(down_blocks|up_blocks)\.(\d+)\.(.+)")
 LAYER = re.compile(r"(?:resnets\.(\d+)|(upsamplers\.0|upsampler|downsampler))\.(.+)")
 
 
-def rename(names: Iterable[str]) -> Rename:
+def rename(names: Iterable[str]) -> Naming:
     """How to turn `names` into those of `Wan21Codec` or `Wan22Codec`; a name of another network becomes None.
 
     Raises `WeightsError` when they are neither Wan's nor diffusers'.
@@ -53,7 +52,7 @@ def rename(names: Iterable[str]) -> Rename:
     )
 
 
-def _behind(prefix: str, inner: Callable[[str], str]) -> Rename:
+def _behind(prefix: str, inner: Callable[[str], str]) -> Naming:
     return lambda name: inner(name.removeprefix(prefix)) if name.startswith(prefix) else None
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+
+from kinora.weights.naming import Naming
 
 __all__ = ["SPIECE", "rename"]
 
@@ -26,7 +28,7 @@ FROM_T5: Mapping[str, str] = MappingProxyType({
 """Parts of a block in Wan's own file (`wan/modules/t5.py`) and in transformers."""
 
 
-def rename(names: Iterable[str]) -> Callable[[str], str | None]:
+def rename(names: Iterable[str]) -> Naming:
     """The renaming for a file (or all shards) of these names: Wan's own, transformers', or ComfyUI's, which are
     transformers' too. None leaves out what is no weight of the encoder, and the second name of tied embeddings.
     """

@@ -25,6 +25,7 @@ from kinora.language.keys import SPIECE, rename
 from kinora.language.pieces import PURPOSE, Pieces, read_pieces
 from kinora.language.prompt import PromptReport, language_of
 from kinora.weights.mapped import fill, open_tensors
+from kinora.weights.naming import renamed
 
 __all__ = ["Umt5", "Umt5Config", "open_umt5"]
 
@@ -166,8 +167,7 @@ def open_umt5(
     stored = open_tensors(paths)
     carried = stored.pop(SPIECE, None)
     pieces = read_pieces(given) if carried is None or given else _carried(carried)
-    renamed = rename(stored)
-    tensors = {name: tensor for old, tensor in stored.items() if (name := renamed(old)) is not None}
+    tensors = renamed(stored, rename)
     stack = _stack_on_meta(config)
     # Of fp8 nothing can be computed; everything else stays as it is stored.
     small = any(tensor.is_floating_point() and tensor.element_size() == 1 for tensor in tensors.values())

@@ -121,7 +121,9 @@ class Filming:
             return self._grown_backward(latent_BCTHW[:, :, : segment.new], memory)
         new_BCTHW = latent_BCTHW[:, :, -segment.new :]
         finished = guide is None and not self._given.reworks
-        made_FHW3, codec = self._drawn_on(latent_BCTHW, segment, memory.codec, self._on_frames if finished else None)
+        made_FHW3, codec = self._drawn_on(
+            latent_BCTHW, new_BCTHW, segment, memory.codec, self._on_frames if finished else None
+        )
         if guide is not None:
             made_FHW3 = self._drawing.detailed(made_FHW3, guide, guide_BCTHW)
         if self._given.reworks:
@@ -252,14 +254,14 @@ class Filming:
         return self._imagining.latents(state, conditions, walk)[:, :, :1]
 
     def _drawn_on(
-        self, latent_BCTHW: Tensor, segment: Segment, state: CodecState, show: OnFrames | None
+        self, latent_BCTHW: Tensor, new_BCTHW: Tensor, segment: Segment, state: CodecState, show: OnFrames | None
     ) -> tuple[Frames, CodecState]:
         """A segment's new frames, shown as they come.
 
         A model that goes on from the last picture alone has made a clip of its own, which begins with that picture.
         """
         if segment.alone or segment.known:
-            return self._drawing.draw(latent_BCTHW[:, :, -segment.new :], state, show=show)
+            return self._drawing.draw(new_BCTHW, state, show=show)
         return self._drawing.draw(latent_BCTHW, show=show, skip=1)[0], START
 
 

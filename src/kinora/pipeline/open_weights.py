@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from torch import nn
 
 from kinora.codec.build import build_codec
 from kinora.codec.keys import rename as codec_names
-from kinora.core.errors import InputError, WeightsError
 from kinora.language.umt5 import open_umt5
+from kinora.pipeline.model import config_of
 from kinora.pipeline.resident import Source, precise
 from kinora.transformer.config import TransformerConfig
 from kinora.transformer.keys import rename as transformer_names
@@ -21,11 +21,10 @@ from kinora.understanding.clip_image import open_image_tokens
 from kinora.weights.lora import load_lora, merge
 from kinora.weights.manifest import Manifest
 from kinora.weights.mapped import fill, open_tensors
+from kinora.weights.naming import renamed
 from kinora.weights.placed import check_sizes, placed_paths
 
 __all__ = ["codec_on_meta", "open_sources", "transformer_on_meta"]
-
-Rename = Callable[[Iterable[str]], Callable[[str], str | None]]
 
 
 def open_sources(manifest: Manifest, folder: Path, device: torch.device, dtype: torch.dtype) -> Mapping[str, Source]:
@@ -40,7 +39,7 @@ def open_sources(manifest: Manifest, folder: Path, device: torch.device, dtype: 
 
     def transformer(part: str, *loras: str) -> Transformer:
         module = transformer_on_meta(manifest)
-        tensors: Mapping[str, torch.Tensor] = _tensors(paths(part), transformer_names)
+        tensors: Mapping[str, torch.Tensor] = renamed(open_tensors(paths(part)), transformer_names)
         lora = next((found for name in loras if (found := paths(name))), ())
         if lora:
             tensors = merge(tensors, load_lora(lora, transformer_names))
@@ -49,7 +48,7 @@ def open_sources(manifest: Manifest, folder: Path, device: torch.device, dtype: 
 
     def codec() -> nn.Module:
         module = codec_on_meta(manifest)
-        fill(module, _tensors(paths("codec"), codec_names), f"the codec of {manifest.name}")
+        fill(module, renamed(open_tensors(paths("codec")), codec_names), f"the codec of {manifest.name}")
         return module
 
     sources = {
@@ -75,26 +74,10 @@ def open_sources(manifest: Manifest, folder: Path, device: torch.device, dtype: 
 def transformer_on_meta(manifest: Manifest) -> Transformer:
     """The transformer without its weights: what it is made of can be asked."""
     with torch.device("meta"):
-        return Transformer(_built(lambda values: TransformerConfig(**values), manifest, "transformer"))
+        return Transformer(config_of(lambda values: TransformerConfig(**values), manifest, "transformer"))
 
 
 def codec_on_meta(manifest: Manifest) -> Any:
     """The codec without its weights."""
     with torch.device("meta"):
-        return _built(build_codec, manifest, "codec")
-
-
-def _built(build: Callable[[Mapping[str, Any]], Any], manifest: Manifest, part: str) -> Any:
-    try:
-        return build(manifest.parts[part])
-    except (TypeError, KeyError, InputError) as error:
-        raise WeightsError(
-            f"The manifest of {manifest.name!r} does not say what its {part} is ({error}); add the model again."
-        ) from error
-
-
-def _tensors(paths: Iterable[Path], rename: Rename) -> dict[str, torch.Tensor]:
-    """Tensors under the names their modules have, whichever naming the files use."""
-    stored = open_tensors(paths)
-    renamed = rename(stored)
-    return {name: tensor for old, tensor in stored.items() if (name := renamed(old)) is not None}
+        return config_of(build_codec, manifest, "codec")

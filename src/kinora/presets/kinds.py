@@ -15,8 +15,9 @@ from typing import Any
 
 from kinora.core.errors import InputError, WeightsError
 from kinora.transformer.config import TransformerConfig
-from kinora.transformer.keys import wan_keys
+from kinora.transformer.keys import rename
 from kinora.weights.header import TensorEntry
+from kinora.weights.naming import renamed
 
 __all__ = ["SPIECE", "Piece", "piece_of"]
 
@@ -72,7 +73,7 @@ def piece_of(files: tuple[Path, ...], tensors: Mapping[str, TensorEntry], told: 
     `told` is the config.json beside them, empty where there is none, and passed over where it is another part's;
     raises `WeightsError` where it contradicts the shapes, for then one of them belongs to another model.
     """
-    shapes = {name: entry.shape for name, entry in wan_keys(tensors).items()}
+    shapes = {name: entry.shape for name, entry in renamed(tensors, rename).items()}
     part, config = _told_apart(shapes, told, files[0])
     foreign = {entry.dtype for entry in tensors.values()} - (READ_TEXT_DTYPES if part == "text" else READ_DTYPES)
     foreign |= {"with scales of its own" for name in tensors if name.rpartition(".")[2] in SCALED}

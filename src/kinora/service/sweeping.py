@@ -102,8 +102,8 @@ class Sweeper:
     def clear(self) -> None:
         """Let go of what is over: units, files, old events and workflows."""
         now = now_ms()
+        self._expire_units(now)
         with self._service.database.write() as c:
-            self._service.ledger.expire(c, now)
             c.execute(delete(events).where(events.c.created_at < now - EVENTS_DAYS * DAY_MS))
             c.execute(delete(answers).where(answers.c.created_at < now - ANSWERS_DAYS * DAY_MS))
             gone = workers.c.state.in_(("dead", "gone")), workers.c.beat_at < now - WORKERS_DAYS * DAY_MS
@@ -118,6 +118,13 @@ class Sweeper:
                 if not self._service.engine.clean(c, now - DAY_MS):
                     break
         self._service.assets.expire(now)
+
+    def _expire_units(self, now: int) -> None:
+        """A few lots at a time, so that no writer waits for long."""
+        while True:
+            with self._service.database.write() as c:
+                if not self._service.ledger.expire(c, now):
+                    return
 
     def clear_astray(self) -> None:
         """Let go of files that nobody names any more: their process died between two acts, or a task ended without a

@@ -6,12 +6,11 @@ put a prefix before them; a checkpoint in any naming is read by renaming its key
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable
 
-__all__ = [
-    "COMFY_PREFIX", "DIFFUSERS", "PREFIXES", "from_diffusers", "rename", "to_diffusers", "wan_keys", "wan_names",
-]  # fmt: skip
+from kinora.weights.naming import Naming
+
+__all__ = ["COMFY_PREFIX", "DIFFUSERS", "PREFIXES", "from_diffusers", "rename", "to_diffusers", "wan_names"]
 
 COMFY_PREFIX = "model.diffusion_model."
 
@@ -66,10 +65,8 @@ DIFFUSERS_IN_BLOCK: tuple[tuple[str, str], ...] = (
 UNUSED = "attn2.norm_added_q"
 """A norm that some converted image models carry in every block, and that nothing is multiplied by."""
 
-Value = TypeVar("Value")
 
-
-def rename(names: Iterable[str]) -> Callable[[str], str | None]:
+def rename(names: Iterable[str]) -> Naming:
     """The way from the naming that `names` (all those of a checkpoint) have to Wan's.
 
     It gives None for what is no part of the transformer: another model in the same file, a tensor nothing uses. A name
@@ -91,12 +88,6 @@ def rename(names: Iterable[str]) -> Callable[[str], str | None]:
         return None if UNUSED in name else from_diffusers(name)
 
     return renamed
-
-
-def wan_keys(stored: Mapping[str, Value]) -> dict[str, Value]:
-    """The same values under Wan's names, whichever naming `stored` has; without what is no part of the transformer."""
-    renamed = rename(stored)
-    return {wan: value for name, value in stored.items() if (wan := renamed(name)) is not None}
 
 
 def from_diffusers(name: str) -> str:

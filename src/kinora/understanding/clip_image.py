@@ -10,7 +10,7 @@ Axes: B batch, C colours, H W pixels, L tokens (1 + squares), D width.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +26,7 @@ from torch.nn import functional
 from kinora.core.errors import InputError, WeightsError
 from kinora.language.extras import extra_package
 from kinora.weights.mapped import fill, open_tensors
+from kinora.weights.naming import Naming, renamed
 
 __all__ = ["ClipConfig", "Fit", "ImageTokens", "clip_pixels", "open_image_tokens", "rename"]
 
@@ -138,9 +139,7 @@ def open_image_tokens(
     whose text side is left out), transformers' (also ComfyUI's). Raises `WeightsError` when they do not fit.
     """
     config = ClipConfig.from_dict(values)
-    stored = open_tensors(paths)
-    renamed = rename(stored)
-    tensors = {name: tensor for old, tensor in stored.items() if (name := renamed(old)) is not None}
+    tensors = renamed(open_tensors(paths), rename)
     last = f"encoder.layers.{config.layers - 1}."
     if not any(name.startswith(last) for name in tensors):
         raise WeightsError(f"{WHAT} of {config.layers} layers has no layer {config.layers - 1} in these files.")
@@ -178,7 +177,7 @@ OUTSIDE: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 
 
-def rename(names: Iterable[str]) -> Callable[[str], str | None]:
+def rename(names: Iterable[str]) -> Naming:
     """The renaming for a file of these names, Wan's own or transformers'; None leaves out what is not of the tower."""
     wan = any(name.startswith("visual.transformer.") for name in names)
     return _from_wan if wan else _from_hf

@@ -10,7 +10,7 @@ The namings in use differ in words alone: kohya's and ComfyUI's `lora_down`, `lo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,9 @@ from torch import Tensor
 from kinora.core.errors import WeightsError
 from kinora.weights.header import read_header
 from kinora.weights.mapped import open_tensors
+from kinora.weights.naming import Rename
 
 __all__ = ["Delta", "Lora", "load_lora", "merge"]
-
-Rename = Callable[[Iterable[str]], Callable[[str], str | None]]
-"""From all names of a file to the way from one of them to the model's own, as `kinora.transformer.keys.rename`."""
 
 ENDINGS: Mapping[str, tuple[str, str]] = {
     ".lora_down.weight": ("down", ".weight"),

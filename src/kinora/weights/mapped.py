@@ -7,7 +7,7 @@ the only copy there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,28 +26,23 @@ SHOWN = 4
 """Names of each kind that a message lists; the rest are counted."""
 
 
-def open_tensors(
-    paths: Iterable[Path | str], rename: Callable[[str], str | None] = lambda name: name
-) -> dict[str, Tensor]:
-    """The tensors of safetensors files (one file or all its shards) under the names that `rename` gives them.
+def open_tensors(paths: Iterable[Path | str]) -> dict[str, Tensor]:
+    """The tensors of safetensors files (one file or all its shards) under the names they have there.
 
     Tensors are read-only by agreement: writing to one makes a private copy of its pages and never reaches the file.
-    `rename` leaves a tensor out by returning None. Raises `WeightsError` for a file that is no safetensors, for a name
-    that comes twice, and for fp8 files that need their scales.
+    Raises `WeightsError` for a file that is no safetensors, for a name that comes twice, and for fp8 files that need
+    their scales.
     """
     tensors: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
     for path in map(Path, paths):
-        for stored, tensor in _mapped(path):
-            name = rename(stored)
-            if name is None:
-                continue
+        for name, tensor in _mapped(path):
             if name in tensors:
                 raise WeightsError(
-                    f"{name} comes twice: as {origin[name]} and as {stored} in {path.name}. "
+                    f"{name} comes twice: in {origin[name]} and in {path.name}. "
                     "These files are not shards of one model; name those of one model only."
                 )
-            tensors[name], origin[name] = tensor, f"{stored} in {path.name}"
+            tensors[name], origin[name] = tensor, path.name
     if not tensors:
         raise WeightsError(
             "These files hold no tensor of the part that was asked for. Name the files of the model itself."

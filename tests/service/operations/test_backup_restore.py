@@ -31,7 +31,7 @@ def test_all_of_it_comes_back(
     kept = one.run("admin", "backup", str(into))
     assert (kept.returncode, kept.stdout.strip()) == (0, str(into)), kept.stderr
     assert stat.S_IMODE(into.stat().st_mode) == 0o700, "it holds the secret"
-    account = asking.http.get("/api/account").json()
+    account = asking.http.get("/api/account").json()["account"]
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(60) == 0
 
@@ -49,7 +49,7 @@ def test_all_of_it_comes_back(
     there = client(again, served.key)
     assert there.http.get(there.get(int(done["id"]))["outputs"][0]["url"]).content == film
     assert [there.ended(task)["state"] for task in (slow, waits)] == ["succeed"] * 2, "what was unfinished goes on"
-    assert there.http.get("/api/account").json()["id"] == account["id"]
+    assert there.http.get("/api/account").json()["account"] == account
     service = opened(other)
     with service.database.read() as c:
         found = audit(c)

@@ -23,8 +23,8 @@ from kinora.service.settings import Settings
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "operations.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-BLOCKS = [re.sub(r"^  ", "", block, flags=re.M) if block.startswith("  ") else block
-          for block in re.findall(r"```sh\n(.*?)```", TEXT, flags=re.S)]  # fmt: skip
+BLOCKS = [re.sub(r"^  ", "", block, flags=re.MULTILINE) if block.startswith("  ") else block
+          for block in re.findall(r"```sh\n(.*?)```", TEXT, flags=re.DOTALL)]  # fmt: skip
 
 
 def test_the_table_of_settings_is_todays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +64,7 @@ def test_every_command_is_one() -> None:
 
 
 def test_the_plans() -> None:
-    told = {row[0]: row for row in re.findall(r"^\| `(\w+)` \| (\d\S*|as good.*?) \|(.*)\|$", TEXT, flags=re.M)}
+    told = {row[0]: row for row in re.findall(r"^\| `(\w+)` \| (\d\S*|as good.*?) \|(.*)\|$", TEXT, flags=re.MULTILINE)}
     assert list(told) == list(PLANS)
     for name, plan in PLANS.items():
         units = plan.daily_units or plan.monthly_units
@@ -111,7 +111,7 @@ def test_dump_and_restore(host: Callable[..., Any], postgres_url: str, empty_pos
 
 
 def test_the_house_makes_no_films_of_cats(host: Callable[..., Any], client: Callable[..., Any], tmp_path: Path) -> None:
-    rules = next(block for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.S) if "def check" in block)
+    rules = next(block for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL) if "def check" in block)
     (tmp_path / "rules.py").write_text(rules)
     served = host(KINORA_MODERATION="rules:check", PYTHONPATH=str(tmp_path)).serve()
     asking = client(served)
@@ -123,7 +123,7 @@ def test_the_house_makes_no_films_of_cats(host: Callable[..., Any], client: Call
     # The figures that the page names are those that there are.
     figures = httpx.get(f"{served.url}/metrics").text
     for name in re.findall(r"`(kinora_\w+)", TEXT):
-        assert re.search(rf"^{name}(_count)?[ {{]", figures, flags=re.M), name
+        assert re.search(rf"^{name}(_count)?[ {{]", figures, flags=re.MULTILINE), name
 
 
 def bash(
