@@ -21,6 +21,7 @@ from kinora.service.accounts import Caller
 from kinora.service.assets import Assets
 from kinora.service.catalogue import Card, Catalogue
 from kinora.service.errors import Forbidden, Invalid, Missing, Unsupported
+from kinora.service.outside import check
 from kinora.service.plans import PLANS
 from kinora.service.prices import price
 from kinora.service.settings import Settings
@@ -120,7 +121,8 @@ class Studio:
         if not 1 <= wanted.count <= (MOST_PICTURES if pictures else 1):
             most = f"1 to {MOST_PICTURES} pictures" if pictures else "one film"
             raise Invalid(f"A task makes {most}, not {wanted.count}.", field="count")
-        for text in (wanted.prompt, wanted.negative, *(line.prompt for line in wanted.script)):
+        # What is not to be shown may be named: "nudity, blood" is an ordinary negative prompt.
+        for text in (wanted.prompt, *(line.prompt for line in wanted.script)):
             self._moderation.check_prompt(text, caller.account.language)
         card = self._catalogue.resolve(wanted.model)
         request = _request(wanted, card)
@@ -146,6 +148,8 @@ class Studio:
             return known
         priced = self.price(caller, wanted)
         self._check_consent(caller.account.id, wanted.conditions)
+        if wanted.callback_url is not None:
+            check(wanted.callback_url, settings=self._settings, field="callback_url")
         plan = PLANS[caller.account.plan]
         count = wanted.count if wanted.kind in IMAGES else 1
         return self._tasks.submit(

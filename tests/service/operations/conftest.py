@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kinora.service.creating import Wanted
 from kinora.service.service import Service, open_service
 from kinora.service.settings import Settings
 
@@ -78,6 +79,14 @@ class Host:
             [sys.executable, "-m", "kinora.cli.main", *arguments], input=told, timeout=WAIT,
             env={**os.environ, **self.environment, **environment}, capture_output=True, text=True,
         )  # fmt: skip
+
+    def submit(self, service: Service, prompt: str = "a ball", **stub: Any) -> int:
+        """A task of an account without limits, past HTTP."""
+        found = service.accounts.page(limit=1)
+        owner = found[0] if found else service.accounts.create("owner", plan="house")
+        caller = service.accounts.authenticate(service.accounts.new_key(owner.id, "test").secret)
+        wanted = {"kind": "text_to_video", "seconds": 2.0, "quality": "draft", "options": {"stub": stub}}
+        return service.studio.create(caller, Wanted(prompt=prompt, **wanted)).id
 
     def serve(self, *arguments: str, **environment: str) -> Served:
         process = self.start("serve", *arguments, **environment)

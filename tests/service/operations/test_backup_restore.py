@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import signal
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kinora.core.errors import InputError, OutputError
+from kinora.service.backup import backup, restore
 from kinora.service.ledger_audit import audit
+from kinora.service.service import open_service
+from kinora.service.settings import Settings
 
 
-@pytest.mark.parametrize("objects", ["", "elsewhere"])
 def test_all_of_it_comes_back(
-    objects: str, host: Callable[..., Any], client: Callable[..., Any], opened: Callable[..., Any], tmp_path: Path
+    host: Callable[..., Any], client: Callable[..., Any], opened: Callable[..., Any], tmp_path: Path
 ) -> None:
-    where = {"KINORA_OBJECTS": str(tmp_path / "films")} if objects else {}
-    one = host("one", KINORA_WORKERS="1", **where)
+    one = host("one", KINORA_WORKERS="1")
     served = one.serve()
     asking = client(served)
     done = asking.ended(asking.ask())
@@ -36,11 +39,12 @@ def test_all_of_it_comes_back(
     assert served.process.wait(60) == 0
 
     # A second backup does not go over the first, nor a restoration over a service.
-    assert one.run("admin", "backup", str(into)).returncode == 2
-    assert one.run("admin", "restore", str(into)).returncode == 2
+    with pytest.raises(OutputError, match="not empty"):
+        backup(one.settings, into)
+    with pytest.raises(OutputError, match="a service in"):
+        restore(one.settings, into)
 
-    elsewhere = {"KINORA_OBJECTS": str(tmp_path / "other films")} if objects else {}
-    other = host("other", KINORA_WORKERS="1", **elsewhere)
+    other = host("other", KINORA_WORKERS="1")
     assert other.run("admin", "restore", str(into)).returncode == 0
     assert (other.data / "secret.key").read_bytes() == (one.data / "secret.key").read_bytes()
     assert stat.S_IMODE((other.data / "secret.key").stat().st_mode) == 0o600
@@ -56,15 +60,53 @@ def test_all_of_it_comes_back(
     assert (found.drift, found.negative, found.open_holds) == (0, 0, 0)
 
 
-def test_what_is_no_backup(host: Callable[..., Any], tmp_path: Path) -> None:
-    one = host()
-    nothing = one.run("admin", "restore", str(tmp_path))
-    assert nothing.returncode == 2
-    assert "no whole backup" in nothing.stderr
-    assert len(nothing.stderr.strip().splitlines()) == 1
-    missing = one.run("admin", "backup", str(tmp_path / "into"))
-    assert missing.returncode == 2
-    assert "There is no service" in missing.stderr
-    other = one.run("admin", "backup", str(tmp_path / "into"), KINORA_DATABASE="postgresql://u:p@h/d")
-    assert other.returncode == 2
-    assert "pg_dump" in other.stderr
+def test_files_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    one = Settings(data=tmp_path / "one", objects=str(tmp_path / "films"), serves="stub")
+    service = open_service(one)
+    service.objects.put("sha256/ab/cd", b"a film")
+    service.objects.put("work/1/save", b"half a film")
+    service.close()
+    backup(one, tmp_path / "kept")
+    other = Settings(data=tmp_path / "other", objects=str(tmp_path / "other films"), serves="stub")
+    restore(other, tmp_path / "kept")
+    service = open_service(other)
+    assert service.objects.read("sha256/ab/cd") == b"a film"
+    assert service.objects.list("work") == [], "what was under way is made again"
+    service.close()
+
+
+def test_files_that_come_and_go_meanwhile(tmp_path: Path) -> None:
+    """Sweeps delete and workers write while a backup copies."""
+    settings = Settings(data=tmp_path / "one", serves="stub")
+    service = open_service(settings)
+    service.objects.put("sha256/00/first", b"stays")
+    ended = threading.Event()
+
+    def churn() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            service.objects.put(f"sha256/{number % 90 + 10}/{number}", b"x" * 1000)
+            service.objects.delete(f"sha256/{(number - 20) % 90 + 10}/{number - 20}")
+
+    churning = threading.Thread(target=churn)
+    churning.start()
+    try:
+        for number in range(15):
+            backup(settings, tmp_path / f"kept-{number}")
+            assert (tmp_path / f"kept-{number}" / "objects/sha256/00/first").read_bytes() == b"stays"
+    finally:
+        ended.set()
+        churning.join()
+        service.close()
+
+
+def test_what_is_no_backup(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data", serves="stub")
+    with pytest.raises(InputError, match="no whole backup"):
+        restore(settings, tmp_path)
+    with pytest.raises(InputError, match="There is no service"):
+        backup(settings, tmp_path / "into")
+    with pytest.raises(InputError, match="pg_dump"):
+        backup(settings.model_copy(update={"database": "postgresql://u:p@h/d"}), tmp_path / "into")
+    assert not (tmp_path / "into").exists() or not any((tmp_path / "into").iterdir())

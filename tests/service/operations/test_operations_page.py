@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
@@ -14,10 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from kinora.cli.main import build_parser
+from kinora.cli.main import build_parser, main
 from kinora.core.errors import InputError
 from kinora.service import describe_settings
 from kinora.service.plans import PLANS
+from kinora.service.service import open_service
 from kinora.service.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -74,13 +76,18 @@ def test_the_plans() -> None:
             assert told[name][2].startswith(f" {plan.image_slots} |")
 
 
-def test_the_administrators_session(host: Callable[..., Any], tmp_path: Path) -> None:
-    one = host()
+def test_the_administrators_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KINORA_DATA", str(tmp_path))
+    monkeypatch.setenv("KINORA_SERVES", "stub")
     session = next(block for block in BLOCKS if block.startswith("kinora admin account ann"))
-    ran = bash(session, one.environment)
-    assert ran.returncode == 0, ran.stderr
-    said = ran.stdout
-    assert "\tann\tmember\tsuspended\tpro\t" in said
+    for line in session.splitlines():
+        told, _, command = line.rpartition(" | ")
+        monkeypatch.setattr("sys.stdin", io.StringIO(told.removeprefix("echo ").strip('"') + "\n"))
+        assert main(shlex.split(command)[1:]) == 0, line
+    said = capsys.readouterr().out
+    assert "\tann\tmember\tsuspended\tpro" in said
     assert "ann\t500 units" in said
     assert "drift\t0" in said
 
@@ -100,14 +107,17 @@ def test_dump_and_restore(host: Callable[..., Any], postgres_url: str, empty_pos
 
     tools = Path(pgserver.__file__).parent / "pginstall" / "bin"
     plain = {name: url.replace("+psycopg", "") for name, url in (("old", postgres_url), ("new", empty_postgres_url))}
-    one, other = host("one", KINORA_DATABASE=plain["old"]), host("other", KINORA_DATABASE=plain["new"])
-    assert one.run("admin", "account", "ann").returncode == 0
+    one = Settings(data=tmp_path / "one", database=plain["old"], serves="stub")
+    service = open_service(one)
+    service.accounts.create("ann")
+    service.close()
     block = next(block for block in BLOCKS if "pg_dump" in block)
     told = {"KINORA_DATABASE": plain["old"], "KINORA_EMPTY_DATABASE": plain["new"]}
     ran = bash(block, told, tmp_path, before=tools)
     assert ran.returncode == 0, ran.stderr
-    there = other.run("admin", "accounts")
-    assert (there.returncode, there.stdout.split("\t")[1]) == (0, "ann"), there.stderr
+    service = open_service(one.model_copy(update={"database": plain["new"]}))
+    assert [account.name for account in service.accounts.page()] == ["ann"]
+    service.close()
 
 
 def test_the_house_makes_no_films_of_cats(host: Callable[..., Any], client: Callable[..., Any], tmp_path: Path) -> None:

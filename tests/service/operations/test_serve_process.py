@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from kinora.cli.main import main
 from kinora.service.service import open_service
+from kinora.service.serving import Keeper
 from kinora.service.settings import Settings
-from kinora.service.store import now_ms
+from kinora.service.store import now_ms, tables
 from kinora.service.workers import Workers
+
+
+def until(true: Callable[[], Any]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
 
 NO_TORCH = """
 import sys
@@ -28,7 +42,9 @@ sys.meta_path.insert(0, Unimportable())
 """
 
 
-def test_it_starts_serves_and_drains(host: Callable[..., Any], tmp_path: Path) -> None:
+def test_it_starts_serves_and_drains(
+    host: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(NO_TORCH)
     one = host(PYTHONPATH=str(tmp_path / "site"))
@@ -50,11 +66,14 @@ def test_it_starts_serves_and_drains(host: Callable[..., Any], tmp_path: Path) -
 
     # Its port is taken.
     port = again.url.rpartition(":")[2]
-    other = host("other").run("serve", "--port", port)
-    assert other.returncode == 2
-    assert other.stderr.strip().splitlines() == [
-        f"kinora: 127.0.0.1:{port} cannot be listened on (Address already in use); name another with --port."
-    ]
+    monkeypatch.setenv("KINORA_DATA", str(tmp_path / "other"))
+    assert main(["serve", "--port", port]) == 2
+    taken = f"127.0.0.1:{port} cannot be listened on (Address already in use); name another with --port."
+    assert capsys.readouterr().err == f"kinora: {taken}\n"
+    assert not (tmp_path / "other").exists(), "nothing was begun"
+    assert main(["serve", "--port", "70000"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert gc.isenabled()
 
 
 def test_sigterm_lets_its_worker_end_the_task(host: Callable[..., Any], client: Callable[..., Any]) -> None:
@@ -62,9 +81,7 @@ def test_sigterm_lets_its_worker_end_the_task(host: Callable[..., Any], client: 
     served = one.serve()
     asking = client(served)
     task = asking.ask(step_seconds=0.2, steps=12)
-    wait_for = __import__("time").monotonic() + 60
-    while asking.get(task)["state"] == "submitted":
-        assert __import__("time").monotonic() < wait_for
+    until(lambda: asking.get(task)["state"] != "submitted")
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(60) == 0
     service = open_service(one.settings)
@@ -77,39 +94,26 @@ def test_sigterm_lets_its_worker_end_the_task(host: Callable[..., Any], client: 
 
 def test_a_worker_is_not_killed_for_the_number_of_a_dead_one(tmp_path: Path) -> None:
     """In a container the same process numbers come again at each start."""
-    from kinora.service.serving import Keeper
-    from kinora.service.store import tables
-
     settings = Settings(data=tmp_path / "data", secret="a secret of thirty-two characters!", serves="stub", workers=1)
     service = open_service(settings)
     keeper = Keeper(settings, Workers(service.database, settings))
-    import threading
-
     ended = threading.Event()
     running = threading.Thread(target=lambda: keeper.run(ended))
     running.start()
     try:
-        from time import monotonic, sleep
-
-        end = monotonic() + 60
-        while not (here := Workers(service.database, settings).page()):
-            assert monotonic() < end
-            sleep(0.05)
-        pid = here[0].pid
+        until(lambda: Workers(service.database, settings).page())
+        pid = Workers(service.database, settings).page()[0].pid
         row = {
             "host": socket.gethostname(), "pid": pid, "device": "cpu", "models": [], "state": "dead",
             "started_at": now_ms() - 3_600_000, "beat_at": now_ms() - 3_600_000,
         }  # fmt: skip
         with service.database.write() as c:
             c.execute(tables.workers.insert(), {"id": "an earlier one", **row})
-        sleep(1.5)
+        time.sleep(1.5)
         os.kill(pid, 0)
         with service.database.write() as c:
             c.execute(tables.workers.update().where(tables.workers.c.pid == pid).values(state="dead"))
-        end = monotonic() + 60
-        while Path(f"/proc/{pid}").exists():
-            assert monotonic() < end, "one that was declared dead itself is ended"
-            sleep(0.05)
+        until(lambda: not Path(f"/proc/{pid}").exists())
     finally:
         ended.set()
         running.join()

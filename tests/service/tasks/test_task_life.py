@@ -176,7 +176,7 @@ def test_pause_resume_and_reorder(desk: Any, submit: Submit) -> None:
     assert desk.tasks.position(desk.tasks.get(account.id, third.id)) == 0
     desk.tasks.pause(account.id, third.id)
     assert desk.tasks.position(desk.tasks.get(account.id, third.id)) is None
-    assert dict((row[0], row[1]) for row in desk.queued())[str(third.id)] == "DELAYED"
+    assert {row[0]: row[1] for row in desk.queued()}[str(third.id)] == "DELAYED"
     assert desk.leasing.lease(third.id, "w1") is Refusal.PAUSED
     desk.tasks.go_on(account.id, third.id)
     assert desk.queued()[0][:2] == (str(third.id), "ENQUEUED")

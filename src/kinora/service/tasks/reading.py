@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, false, func, select
 from sqlalchemy.sql.selectable import Select
 
 from kinora.service.errors import Missing
@@ -15,6 +15,8 @@ from kinora.service.tasks.task import Event, Output, Task
 
 __all__ = ["Reading"]
 
+LARGEST = 2**63
+"""What no id reaches, and no database takes."""
 WAITS = (tasks.c.state == "submitted", ~tasks.c.paused)
 
 
@@ -26,6 +28,8 @@ class Reading:
 
     def get(self, account_id: int | None, task_id: int) -> Task:
         """Raises `Missing`."""
+        if not 0 < task_id < LARGEST:
+            raise Missing(f"There is no task {task_id}.")
         return self._one(account_id, tasks.c.id == task_id, f"There is no task {task_id}.")
 
     def find(self, account_id: int, external_id: str) -> Task:
@@ -36,7 +40,8 @@ class Reading:
 
     def output(self, account_id: int | None, output_id: int) -> Output:
         """Raises `Missing` for one that is deleted, too."""
-        query = select(outputs).where(outputs.c.id == output_id, outputs.c.deleted_at.is_(None))
+        known = outputs.c.id == output_id if 0 < output_id < LARGEST else false()
+        query = select(outputs).where(known, outputs.c.deleted_at.is_(None))
         with self._database.read() as c:
             row = c.execute(query.where(*_of(outputs.c.account_id, account_id))).mappings().first()
         if row is None:

@@ -109,6 +109,7 @@ class Tasks(Reading):
         query = select(tasks.c.state).where(tasks.c.id == task_id, tasks.c.deleted_at.is_(None)).with_for_update()
         if account_id is not None:
             query = query.where(tasks.c.account_id == account_id)
+        self.get(account_id, task_id)
         with self._database.write() as c:
             state = c.execute(query).scalar()
             if state is None:
