@@ -27,7 +27,7 @@ from kinora.transformer.model import Transformer
 from kinora.weights.manifest import Manifest, read_manifest, read_text, weights_hash
 from kinora.weights.store import load_module
 
-__all__ = ["VOCABULARY", "Model", "checked_device", "load_model", "weights_hash"]
+__all__ = ["VOCABULARY", "Model", "checked_device", "config_of", "load_model", "weights_hash"]
 
 Config = TypeVar("Config")
 
@@ -130,7 +130,7 @@ def config_of(build: Callable[[Mapping[str, Any]], Config], manifest: Manifest, 
         return build(manifest.parts[part])
     except (TypeError, KeyError, InputError) as error:
         raise WeightsError(
-            f"The {part} of {manifest.name!r} belongs to another version of Kinora ({error})."
+            f"The {part} of {manifest.name!r} belongs to another version of Kinora ({error}). Fetch or add it again."
         ) from error
 
 

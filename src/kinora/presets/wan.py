@@ -128,6 +128,29 @@ FIRST = frozenset({FIRST_PICTURE})
 FIRST_AND_LAST = frozenset({FIRST_PICTURE, LAST_PICTURE})
 ONWARD = frozenset({"continuation"})
 
+
+def image_14b(height: int, *, shift: float, sizes: Mapping[str, tuple[int, int]]) -> OpenModel:
+    """Wan 2.1 image to video, published once for each height of pictures."""
+    name, repository = f"wan2.1-i2v-14b-{height}p", f"Wan-AI/Wan2.1-I2V-14B-{height}P"
+    return OpenModel(
+        name=name,
+        title=f"Wan 2.1 image to video, 14 B, {height}p",
+        repositories={"wan": repository, "diffusers": f"{repository}-Diffusers"},
+        transformer=IMAGE_TOKENS,
+        preset=preset(
+            name,
+            steps=40,
+            shift=shift,
+            first_frame="channels+clip",
+            obeys=FIRST | ONWARD,
+            needs=FIRST,
+            negative=SHAKING + NEGATIVE,
+        ),
+        image=CLIP_VIT_H,
+        sizes=sizes,
+    )
+
+
 _MODELS = (
     OpenModel(
         name="wan2.1-t2v-1.3b",
@@ -144,39 +167,8 @@ _MODELS = (
         preset=preset("wan2.1-t2v-14b", shift=5.0),
         sizes=SIZES_720,
     ),
-    OpenModel(
-        name="wan2.1-i2v-14b-480p",
-        title="Wan 2.1 image to video, 14 B, 480p",
-        repositories={"wan": "Wan-AI/Wan2.1-I2V-14B-480P", "diffusers": "Wan-AI/Wan2.1-I2V-14B-480P-Diffusers"},
-        transformer=IMAGE_TOKENS,
-        preset=preset(
-            "wan2.1-i2v-14b-480p",
-            steps=40,
-            shift=3.0,
-            first_frame="channels+clip",
-            obeys=FIRST | ONWARD,
-            needs=FIRST,
-            negative=SHAKING + NEGATIVE,
-        ),
-        image=CLIP_VIT_H,
-    ),
-    OpenModel(
-        name="wan2.1-i2v-14b-720p",
-        title="Wan 2.1 image to video, 14 B, 720p",
-        repositories={"wan": "Wan-AI/Wan2.1-I2V-14B-720P", "diffusers": "Wan-AI/Wan2.1-I2V-14B-720P-Diffusers"},
-        transformer=IMAGE_TOKENS,
-        preset=preset(
-            "wan2.1-i2v-14b-720p",
-            steps=40,
-            shift=5.0,
-            first_frame="channels+clip",
-            obeys=FIRST | ONWARD,
-            needs=FIRST,
-            negative=SHAKING + NEGATIVE,
-        ),
-        image=CLIP_VIT_H,
-        sizes=SIZES_720,
-    ),
+    image_14b(480, shift=3.0, sizes=SIZES_480),
+    image_14b(720, shift=5.0, sizes=SIZES_720),
     OpenModel(
         name="wan2.1-flf2v-14b",
         title="Wan 2.1 first and last frame to video, 14 B, 720p",

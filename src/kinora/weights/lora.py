@@ -21,7 +21,7 @@ from torch import Tensor
 from kinora.core.errors import WeightsError
 from kinora.weights.header import read_header
 from kinora.weights.mapped import open_tensors
-from kinora.weights.naming import Rename
+from kinora.weights.naming import Naming, Rename
 
 __all__ = ["Delta", "Lora", "load_lora", "merge"]
 
@@ -94,9 +94,9 @@ def load_lora(paths: Iterable[Path | str], rename: Rename | None = None) -> Lora
     deltas: dict[str, tuple[Delta, ...]] = {}
     for path in files:
         found = _deltas(path)
-        renamed = (lambda name: name) if rename is None else rename(list(found))
+        naming: Naming = (lambda name: name) if rename is None else rename(list(found))
         for stored, delta in found.items():
-            name = renamed(stored)
+            name = naming(stored)
             if name is not None:
                 deltas[name] = (*deltas.get(name, ()), delta)
     return Lora(name=", ".join(path.name for path in files), deltas=deltas)
