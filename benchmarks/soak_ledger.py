@@ -32,10 +32,10 @@ import sqlalchemy as sa
 from kinora.service.accounts import Accounts
 from kinora.service.errors import OutOfUnits
 from kinora.service.ledger import Audit, Ledger
-from kinora.service.ledger_sql import Statement
 from kinora.service.sealing import Sealer
 from kinora.service.settings import Settings
 from kinora.service.store import Database, new_id, now_ms
+from kinora.service.store.statement import Statement
 from kinora.service.store.tables import accounts, books, transfers
 
 KINDS = ("grant", "hold", "settle", "release", "expire")

@@ -25,7 +25,7 @@ def _module(name: str) -> Any:
 def fleet(tmp_path: Path) -> Iterator[Any]:
     settings = Settings(
         data=tmp_path / "data", secret="a secret of thirty-two characters!", serves="stub", workers=0, loopback=True,
-        lease_seconds=2.0, beat_seconds=0.3, poll_seconds=0.05, save_steps=2, stall_seconds=3.0, grace_seconds=1.0,
+        lease_seconds=2.0, beat_seconds=0.3, poll_seconds=0.05, save_steps=2, stall_seconds=10.0, grace_seconds=1.0,
     )  # fmt: skip
     made = _module("fleet").Fleet(settings, tmp_path / "workers.log")
     yield made

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection
 
-from kinora.service.ledger_sql import Statement
+from kinora.service.store.statement import Statement
 
 __all__ = ["Audit", "Line", "audit", "statement"]
 

@@ -6,12 +6,7 @@ then the lots by (expires_at, id), then the house's books.
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, text
-from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.sql.compiler import SQLCompiler
+from kinora.service.store.statement import Statement
 
 __all__ = [
     "ACT",
@@ -36,58 +31,8 @@ __all__ = [
     "TAKE",
     "TAKEN",
     "TAKE_ONE",
-    "Statement",
+    "hold_parts",
 ]  # fmt: skip
-
-
-Row = tuple[Any, ...]
-
-
-class Statement:
-    """SQL with parameters named `:so`. `locks` is added for Postgres, where rows that are read to be changed must be
-    locked; SQLite's writers are alone anyhow.
-    """
-
-    def __init__(self, sql: str, *, locks: str = "") -> None:
-        self._sql = sql
-        self._locks = locks
-        self._written: dict[str, tuple[str, tuple[str, ...] | None]] = {}
-
-    def run(self, c: Connection, **values: Any) -> int:
-        """Run it; how many rows it changed."""
-        return self._sent(c, values)[1]
-
-    def row(self, c: Connection, **values: Any) -> Row | None:
-        """Run it; its first row."""
-        rows = self._sent(c, values)[0]
-        return rows[0] if rows else None
-
-    def rows(self, c: Connection, **values: Any) -> list[Row]:
-        """Run it; all its rows."""
-        return self._sent(c, values)[0]
-
-    def _sent(self, c: Connection, values: dict[str, Any]) -> tuple[list[Row], int]:
-        # Straight to the driver: SQLAlchemy's own way costs four times as much as SQLite needs for the statement.
-        dialect = c.dialect
-        sql, order = self._written.get(dialect.name) or self._write(dialect)
-        if not c.in_transaction():
-            c.begin()
-        cursor = c.connection.cursor()
-        try:
-            cursor.execute(sql, values if order is None else tuple([values[name] for name in order]))
-            return list(cursor.fetchall()) if cursor.description else [], cursor.rowcount
-        except dialect.loaded_dbapi.Error as error:
-            raise DBAPIError.instance(sql, values, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
-        finally:
-            cursor.close()
-
-    def _write(self, dialect: Dialect) -> tuple[str, tuple[str, ...] | None]:
-        sql = self._sql if dialect.name == "sqlite" else f"{self._sql} {self._locks}"
-        compiled = text(sql).compile(dialect=dialect)
-        assert isinstance(compiled, SQLCompiler)
-        order = tuple(compiled.positiontup) if compiled.positional and compiled.positiontup is not None else None
-        self._written[dialect.name] = str(compiled), order
-        return self._written[dialect.name]
 
 
 # An act
@@ -154,13 +99,18 @@ TAKEN = Statement(
 # Postgres may be another machine: there the common case of an act is one statement. What is not found (no one lot has
 # enough, or the price is not all that is held) is left to the statements above.
 
-HOLD_AT_ONCE = Statement(
-    """WITH lot AS (
+
+def hold_parts(only: str = "true") -> str:
+    """A hold from one lot as parts of a larger statement, done `only` where a condition holds: `lot` has a row if the
+    soonest lot has enough, `act` if the act is new.
+    """
+    # Nothing of a client is in this text.
+    return f"""lot AS (
         UPDATE books SET balance = balance - :units
         WHERE id = (
             SELECT id FROM books WHERE account_id = :account AND kind = 'grant' AND expires_at > :now AND balance > 0
             ORDER BY expires_at, id LIMIT 1
-        ) AND balance >= :units
+        ) AND balance >= :units AND {only}
         RETURNING id
     ), act AS (
         INSERT INTO transfers (id, kind, account_id, task_id, token, created_at)
@@ -172,9 +122,10 @@ HOLD_AT_ONCE = Statement(
     ), moved AS (
         INSERT INTO entries (transfer_id, book_id, amount)
         SELECT act.id, lot.id, -:units FROM act, lot UNION ALL SELECT act.id, hold.id, :units FROM act, hold
-    )
-    SELECT lot.id, act.id FROM lot LEFT JOIN act ON true"""
-)
+    )"""  # noqa: S608
+
+
+HOLD_AT_ONCE = Statement(f"WITH {hold_parts()} SELECT lot.id, act.id FROM lot LEFT JOIN act ON true")  # noqa: S608
 SETTLE_AT_ONCE = Statement(
     """WITH hold AS (
         UPDATE books SET balance = 0, kind = 'closed' WHERE task_id = :task AND kind = 'hold' AND balance = :units

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -39,6 +40,9 @@ OUTAGE_SECONDS = 600.0
 """How long object store, disk or database may fail before it costs the task an attempt."""
 DATABASE = (OperationalError, InterfaceError, PoolTimeout)
 OUTAGES = (*DATABASE, Unavailable, OutputError, OSError)
+
+LEAST_ROOM = 256 * 2**20
+"""Bytes that the disk must have free for a task to begin: a worker without them would fail one task after the other."""
 
 Result = TypeVar("Result")
 
@@ -121,6 +125,7 @@ class Carrier:
     def _outcome(self, lease: Lease, workplace: Workplace) -> Outcome:
         """How the task ends; raises `Gone`, `Fenced` or `Leaving`."""
         try:
+            self._patiently(self._find_room, lease)
             self._patiently(workplace.open, lease)
             made = self._make(lease, workplace)
             if isinstance(made, Outcome):
@@ -153,6 +158,14 @@ class Carrier:
             pause = min(2 * pause, MOST_SECONDS)
             with suppress(*DATABASE):
                 self._leasing.wanted(lease)
+
+    def _find_room(self) -> None:
+        """Raises `OutputError` where this host's disk is full."""
+        data = self._service.settings.data
+        data.mkdir(parents=True, exist_ok=True)  # a host that only works has none yet
+        free = shutil.disk_usage(data).free
+        if free < LEAST_ROOM:
+            raise OutputError(f"The disk has {free >> 20} MB free; a task needs {LEAST_ROOM >> 20} MB. Make room.")
 
     def _save(self, workplace: Workplace) -> None:
         """End the model process gently; what it saves at the end goes along."""
@@ -196,6 +209,8 @@ class Carrier:
             elif isinstance(event, Made):
                 return event
             elif isinstance(event, Failed):
+                if event.code == "media":
+                    self._find_room()  # else it failed for this host's disk, and is not the task's fault
                 return Outcome(state="failed", code=event.code, message=event.message)
             elif isinstance(event, Cancelled):
                 return Outcome(state="cancelled")

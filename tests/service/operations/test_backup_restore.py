@@ -83,7 +83,7 @@ def test_files_that_come_and_go_meanwhile(tmp_path: Path) -> None:
     ended = threading.Event()
 
     def churn() -> None:
-        number = 0
+        number = 20
         while not ended.is_set():
             number += 1
             service.objects.put(f"sha256/{number % 90 + 10}/{number}", b"x" * 1000)

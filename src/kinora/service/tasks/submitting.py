@@ -107,13 +107,14 @@ class Submitting:
             answer = {"key": asked.key, "asked": asked.asked, "task_id": task_id, "created_at": now}
             c.execute(insert(answers), {"account_id": asked.account.id, **answer})
         row = _row(asked, task_id, now)
-        turn = accept(c, row, most=asked.most_slots, step=max(1, TURN_STEP // asked.weight))
-        if turn is None:
+        accepted = accept(c, row, most=asked.most_slots, step=max(1, TURN_STEP // asked.weight))
+        if accepted is None:
             raise TooManyTasks(_full(row["slot_kind"], row["slots"], asked.most_slots))
         self._ledger.refresh(c, asked.account)
-        self._ledger.hold(c, asked.account.id, task_id, asked.units)
-        self._queue.enqueue(c, task_id, asked.model, turn)
-        task = Task(**(row | {"turn": turn}))
+        if not accepted.held:
+            self._ledger.hold(c, asked.account.id, task_id, asked.units)
+        self._queue.enqueue(c, task_id, asked.model, accepted.turn)
+        task = Task(**(row | {"turn": accepted.turn}))
         if task.callback_url:
             self._announce(c, task)
         return task
