@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kinora.cli.main import say
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "run"]
 
+OTHERS = {"KINORA_MODELS", "KINORA_PROMPT", "KINORA_FILM", "KINORA_URL", "KINORA_KEY", "KINORA_STUB_FAULTS"}
+"""Variables of other commands: the model store, `make film`, `kinora mcp`, the stub."""
 ABOUT = """\
 Serve the studio's API, Kling's and OpenAI's wire formats. Every setting is an environment variable KINORA_...
 (docs/operations.md lists them); the options here stand before them.
@@ -73,6 +77,8 @@ def settings_of(arguments: argparse.Namespace, *names: str) -> Settings:
     from kinora.core.errors import InputError
     from kinora.service.settings import Settings
 
+    for name in unknown_settings(os.environ):
+        say(f"note: {name} is no setting of this version; docs/operations.md lists them")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     try:
         return Settings(**given)
@@ -80,3 +86,11 @@ def settings_of(arguments: argparse.Namespace, *names: str) -> Settings:
         wrong = error.errors()[0]
         name = "_".join(map(str, wrong["loc"])).upper()
         raise InputError(f"The setting KINORA_{name} cannot be {wrong['input']!r}: {wrong['msg']}.") from error
+
+
+def unknown_settings(environment: Iterable[str]) -> list[str]:
+    """Variables that look like settings and are none: a slip of the pen in one that labels or limits goes unseen."""
+    from kinora.service.settings import Settings
+
+    known = {f"KINORA_{name.upper()}" for name in Settings.model_fields} | OTHERS
+    return sorted(name for name in environment if name.startswith("KINORA_") and name not in known)

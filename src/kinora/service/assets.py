@@ -96,12 +96,14 @@ class Assets:
         with tempfile.TemporaryDirectory(prefix="kinora-plain-") as folder:
             target = Path(folder, "plain")
             plain = self.guard.make_plain(file, target, tuple(want))
+            ours = self._made_here(_digest_of(file)[0])
             return self._keep(
                 target,
                 Asset(
                     account_id=account_id, digest="", kind=plain.kind, origin=origin,
                     name=label(name, plain.media_type), media_type=plain.media_type, bytes=0, width=plain.width,
-                    height=plain.height, frames=plain.frames, frame_rate=plain.frame_rate, created_at=now_ms(),
+                    height=plain.height, frames=plain.frames, frame_rate=plain.frame_rate, ours=ours,
+                    created_at=now_ms(),
                 ),
             )  # fmt: skip
 
@@ -128,6 +130,12 @@ class Assets:
                 frames=frames, frame_rate=frame_rate, ours=ours, created_at=now_ms(),
             ),
         )  # fmt: skip
+
+    def _made_here(self, digest: str) -> bool:
+        """Whether a file that somebody sends is one that Kinora has made, to the byte."""
+        same = (assets.c.digest == digest) & assets.c.ours & (assets.c.origin == "output")
+        with self._database.read() as c:
+            return c.execute(sa.select(assets.c.digest).where(same).limit(1)).first() is not None
 
     def _keep(self, file: Path, told: Asset) -> Asset:
         digest, size = _digest_of(file)

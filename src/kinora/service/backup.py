@@ -57,7 +57,7 @@ def restore(settings: Settings, source: Path) -> None:
         raise InputError(f"{source} was written by another version of Kinora (format {told.get('format')}).")
     if (settings.data / "kinora.db").exists():
         raise OutputError(f"There is a service in {settings.data} already; name an empty folder with KINORA_DATA.")
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in KEPT:
         _copied(source / name, _place(settings, name))
     # The database comes last: a restoration that was cut off is begun again.

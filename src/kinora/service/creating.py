@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from kinora.core.conditions import Condition, Reference, Speech
+from kinora.core.conditions import Condition, Reference, Region, Speech
 from kinora.core.errors import InputError, ShapeError
 from kinora.core.plan import Plan
 from kinora.core.request import ASPECTS, SEED_LIMIT, Line, Request
@@ -199,9 +199,7 @@ class Studio:
 
 def _request(wanted: Wanted, card: Card) -> Request:
     """The wish in the pipeline's words, at a size that the model draws. Raises `Invalid`."""
-    seconds = 5.0 if wanted.seconds is None else wanted.seconds
-    if wanted.kind in IMAGES:
-        seconds = 1.0
+    seconds = _seconds(wanted)
     seed = secrets.randbelow(SEED_LIMIT) if wanted.seed is None else wanted.seed
     aspect, size = _shape(wanted, card)
     try:
@@ -214,6 +212,17 @@ def _request(wanted: Wanted, card: Card) -> Request:
         raise Invalid(str(error), field="seconds") from error
     except InputError as error:
         raise Invalid(str(error)) from error
+
+
+def _seconds(wanted: Wanted) -> float:
+    """As asked, else as long as the film that is worked on, else five."""
+    if wanted.kind in IMAGES:
+        return 1.0
+    if wanted.seconds is not None:
+        return wanted.seconds
+    worked_on = [each.footage for each in wanted.conditions if isinstance(each, Region | Speech)]
+    lengths = [footage.clip.seconds for footage in worked_on if footage is not None]
+    return lengths[0] if lengths else 5.0
 
 
 def _shape(wanted: Wanted, card: Card) -> tuple[str, tuple[int, int] | None]:

@@ -45,7 +45,9 @@ class Settings(BaseSettings):
 
     retention_days: float = Field(default=30.0, description="Outputs and uploads are deleted after so many days.")
     link_seconds: int = Field(default=86_400, description="How long a signed link to a file is good.")
-    requests_per_minute: int = Field(default=600, description="Requests of one account in a minute; 0: no limit.")
+    requests_per_minute: int = Field(
+        default=0, description="Requests of one account in a minute, whatever its plan allows; 0: as its plan allows."
+    )
     open_accounts: bool = Field(default=False, description="Whether anyone may make an account.")
 
     upload_bytes: int = Field(default=200 * 2**20, description="Largest file taken.")

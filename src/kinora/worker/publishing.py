@@ -41,18 +41,24 @@ class Publisher:
         output = NewOutput(
             kind=file.kind, digest=digest, media_type=file.media_type, bytes=size, width=file.width, height=file.height,
             frames=file.frames, seconds=file.seconds,
-            thumbnail=self._service.assets.store(task.account_id, work / file.thumbnail, "image/jpeg").digest,
+            thumbnail=self._thumbnail(task, work / file.thumbnail, f"{task.id}-{place}-small"),
         )  # fmt: skip
         if file.marked is None:
             return output
         return replace(output, marked=self._stored(task, file, work / file.marked, f"{task.id}-{place}-marked")[0])
 
+    def _thumbnail(self, task: Task, path: Path, produce_id: str) -> str:
+        self._finish(task, path, path, produce_id)
+        return self._service.assets.store(task.account_id, path, "image/jpeg").digest
+
+    def _finish(self, task: Task, path: Path, into: Path, produce_id: str) -> None:
+        aigc = Aigc(producer=self._service.settings.producer, produce_id=produce_id)
+        finish_file(path, into, title=f"Kinora task {task.id}", aigc=aigc, signer=self._signer)
+
     def _stored(self, task: Task, file: MadeFile, path: Path, produce_id: str) -> tuple[str, int]:
         """Mark, sign and store a file; its digest and size."""
-        producer = self._service.settings.producer
         published = path.with_name(f"published-{path.name}")
-        aigc = Aigc(producer=producer, produce_id=produce_id)
-        finish_file(path, published, title=f"Kinora task {task.id}", aigc=aigc, signer=self._signer)
+        self._finish(task, path, published, produce_id)
         frame_rate = file.frames / file.seconds if file.kind == "video" and file.seconds else 0.0
         asset = self._service.assets.store(
             task.account_id, published, file.media_type, name=f"{produce_id}{path.suffix}", width=file.width,

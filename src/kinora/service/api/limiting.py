@@ -34,10 +34,7 @@ class Limiter:
 
     def check(self, account: Account) -> None:
         """Count a request; raises `TooManyRequests` beyond what the settings and the account's plan allow."""
-        if not self._most:
-            return
-        plan = PLANS.get(account.plan)
-        most = min(self._most, plan.requests_per_minute or self._most) if plan else self._most
+        most = self._most or PLANS[account.plan].requests_per_minute
         item = RateLimitItemPerMinute(most)
         if not self._windows.hit(item, "account", str(account.id)):
             wait = self._wait(item, "account", str(account.id))

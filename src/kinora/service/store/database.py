@@ -15,7 +15,9 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 
+from kinora.core.errors import OutputError
 from kinora.service.settings import Settings
 
 __all__ = ["Database", "open_database"]
@@ -72,9 +74,16 @@ def open_database(settings: Settings) -> Database:
     if make_url(url).get_backend_name() == "sqlite":
         file = make_url(url).database
         if file:
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            # Prompts, films and keys are nobody else's on this machine.
+            Path(file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(url)
-    database.migrate()
+    try:
+        database.migrate()
+    except OperationalError as error:
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise OutputError(
+            f"The database {shown} cannot be used ({error.orig}); see KINORA_DATA and KINORA_DATABASE."
+        ) from error
     return database
 
 
