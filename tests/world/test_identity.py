@@ -1,4 +1,4 @@
-"""Identities: sampled by split, told apart by a rule, and kept by their vectors."""
+"""Identities: sampled by split, and told apart by a rule."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from kinora.core.errors import InputError
 from kinora.core.slots import COLOURS, HAIR_COLOURS
 from kinora.world.identity import (
-    IDENTITY_WIDTH,
     RANGES,
     STYLES,
-    identity_from_vector,
-    identity_vector,
     is_held_out,
     sample_identity,
 )
@@ -75,33 +71,3 @@ def test_samples_cover_every_value_and_stay_in_range(held_out: bool) -> None:
     colours = np.array([[*one.skin, *one.eyes, *one.trousers] for one in people])
     assert colours.min() >= 0
     assert colours.max() <= 1
-
-
-def test_a_vector_gives_its_identity_back() -> None:
-    for identity in many(100, held_out=False) + many(20, held_out=True):
-        vector = identity_vector(identity)
-        assert vector.shape == (IDENTITY_WIDTH,)
-        assert vector.dtype == np.float32
-        assert vector.min() >= 0
-        assert vector.max() <= 1
-        assert identity_from_vector(vector) == identity
-
-
-def test_different_people_have_different_vectors() -> None:
-    vectors = np.stack([identity_vector(one) for one in many(200, held_out=False)])
-    distance = np.linalg.norm(vectors[:, None] - vectors[None], axis=-1) + 9.0 * np.eye(len(vectors))
-    assert distance.min() > 0.05
-
-
-def test_a_guessed_vector_gives_the_nearest_legal_identity() -> None:
-    identity = many(1, held_out=False)[0]
-    guess = identity_vector(identity) + np.random.default_rng(0).normal(0, 0.1, IDENTITY_WIDTH).astype(np.float32)
-    guess[-3:] = (1.4, -0.3, 0.5)
-    read = identity_from_vector(guess)
-    assert told(read) == told(identity)
-    assert (read.height, read.head, read.girth) == (1.8, 0.85, 1.025)
-
-
-def test_a_vector_of_the_wrong_length_is_refused() -> None:
-    with pytest.raises(InputError, match=rf"shape \({IDENTITY_WIDTH},\), not \(3,\)"):
-        identity_from_vector(np.zeros(3, dtype=np.float32))

@@ -62,12 +62,6 @@ def read_film_recipe(path: Path) -> Recipe:
     return Recipe.from_json(comment)
 
 
-def first_video(container: av.container.InputContainer, path: Path) -> VideoStream:
-    if not container.streams.video:
-        raise MediaError(f"{path} holds no pictures.")
-    return container.streams.video[0]
-
-
 def film_stream(container: InputContainer, path: Path) -> VideoStream:
     """The first stream that moves; a song's cover picture is none. Raises `MediaError` when there is no such stream."""
     for stream in container.streams.video:

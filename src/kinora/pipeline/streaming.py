@@ -206,25 +206,11 @@ class _ToCpu:
         self._due.clear()
 
 
-class _FromPinned:
-    """From pinned host memory to a GPU, on a stream of its own."""
+class _ToGpu:
+    """From host memory to a GPU; its kinds say how a block gets there."""
 
-    def __init__(
-        self,
-        shells: Sequence[nn.Module],
-        layout: BlockLayout,
-        tensors: Sequence[Mapping[str, Tensor]],
-        device: torch.device,
-    ) -> None:
+    def __init__(self, shells: Sequence[nn.Module], layout: BlockLayout, device: torch.device) -> None:
         self._places = _Places(shells, layout, device)
-        self._hosts = []
-        for block in tensors:
-            host = torch.empty(layout.bytes, dtype=torch.uint8, pin_memory=True)
-            layout.pack(layout.views(host), block)
-            self._hosts.append(host)
-
-    def fetch(self, index: int, place: int) -> None:
-        self._places.send(self._hosts[index], place)
 
     def wait(self, place: int) -> None:
         self._places.wait(place)
@@ -236,7 +222,28 @@ class _FromPinned:
         self._places.settle()
 
 
-class _FromFile:
+class _FromPinned(_ToGpu):
+    """From pinned host memory to a GPU, on a stream of its own."""
+
+    def __init__(
+        self,
+        shells: Sequence[nn.Module],
+        layout: BlockLayout,
+        tensors: Sequence[Mapping[str, Tensor]],
+        device: torch.device,
+    ) -> None:
+        super().__init__(shells, layout, device)
+        self._hosts = []
+        for block in tensors:
+            host = torch.empty(layout.bytes, dtype=torch.uint8, pin_memory=True)
+            layout.pack(layout.views(host), block)
+            self._hosts.append(host)
+
+    def fetch(self, index: int, place: int) -> None:
+        self._places.send(self._hosts[index], place)
+
+
+class _FromFile(_ToGpu):
     """From mapped files to a GPU: a thread reads and converts the next block into pinned memory and sends it on."""
 
     def __init__(
@@ -246,7 +253,7 @@ class _FromFile:
         tensors: Sequence[Mapping[str, Tensor]],
         device: torch.device,
     ) -> None:
-        self._places = _Places(shells, layout, device)
+        super().__init__(shells, layout, device)
         self._layout, self._tensors = layout, tensors
         self._hosts = [torch.empty(layout.bytes, dtype=torch.uint8, pin_memory=True) for _ in range(PLACES)]
         self._views = [layout.views(host) for host in self._hosts]
@@ -258,16 +265,13 @@ class _FromFile:
 
     def wait(self, place: int) -> None:
         self._coming.pop(place).result()
-        self._places.wait(place)
-
-    def used(self, place: int) -> None:
-        self._places.used(place)
+        super().wait(place)
 
     def settle(self) -> None:
         for coming in self._coming.values():
             coming.result()
         self._coming.clear()
-        self._places.settle()
+        super().settle()
 
     def _bring(self, index: int, place: int) -> None:
         # The copy before last may still be reading this buffer.

@@ -26,7 +26,7 @@ from kinora.core.slots import PICTURES
 from kinora.world.pictures import picture_rgb
 from kinora.world.scene import Picture
 
-__all__ = ["CodecFigures", "CodecObjective", "codec_optimizer", "codec_step", "picture_clip"]
+__all__ = ["CodecFigures", "CodecObjective", "codec_step", "picture_clip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +81,6 @@ def codec_step(
         linear_psnr=psnr_of(linear_BCFHW, crop_BCFHW).mean().item(),
     )
     return loss, figures
-
-
-def codec_optimizer(codec: Codec, *, learning_rate: float = 5e-4, weight_decay: float = 0.01) -> torch.optim.AdamW:
-    """AdamW over the learned correction (the only parameters a codec has)."""
-    return torch.optim.AdamW(codec.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay)
 
 
 def picture_clip(
