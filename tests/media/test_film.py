@@ -10,10 +10,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 from kinora.core.clip import Clip
 from kinora.core.errors import MediaError, OutputError
 from kinora.media.film import read_film, read_film_recipe, write_film
+from kinora.media.h264 import as_yuv
 from kinora.media.recipe import Recipe
 
 FullDisk = Callable[[int], AbstractContextManager[None]]
@@ -57,6 +59,17 @@ def test_the_file_plays_in_a_browser(tmp_path: Path, recipe: Recipe) -> None:
         assert stream.codec_context.pix_fmt == "yuv420p"
         assert stream.codec_context.colorspace == 1, "BT.709"
         assert container.metadata["title"] == recipe.request.prompt
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (66, 98), (480, 832)])
+def test_one_reformatter_for_all_frames_changes_none(height: int, width: int) -> None:
+    shared = VideoReformatter()
+    for rgb_HW3 in np.random.default_rng(5).integers(0, 256, (4, height, width, 3), dtype=np.uint8):
+        alone = av.VideoFrame.from_ndarray(rgb_HW3, format="rgb24")
+        alone = alone.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        together = as_yuv(rgb_HW3, shared)
+        assert np.array_equal(together.to_ndarray(), alone.to_ndarray())
+        assert (together.colorspace, together.color_range) == (alone.colorspace, alone.color_range)
 
 
 @pytest.mark.parametrize("frame_rate", [8.0, 16.0, 24000 / 1001])

@@ -1,49 +1,32 @@
 """A film written as it is made: chunk by chunk into a folder beside it, and joined when it is whole.
 
-The folder of `film.mp4` is `.film.mp4.kinora`. In it lie
-
-    record.json                 what the chunks belong to: recipe, rate, order, encoder
-    000000.mp4, 000001.mp4 ...  the chunks, each a film of its own
-    000001.memory               what the maker needs to go on after the last chunk
-    lock                        held by the process that writes
-
-A chunk counts when its .mp4 has its name; its memory is there before it. So the folder is right after a SIGKILL at
-any moment, and a film finished after any number of them has the same bytes as one made without.
+The folder (`kinora.media.chunk_folder`) is right after a SIGKILL at any moment, and a film finished after any number of
+them has the same bytes as one made without.
 
 Chunks are encoded by a thread of their own (`kinora.media.writer`), so that the next frames can be made meanwhile.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from kinora.core.errors import KinoraError, MediaError, OutputError
+from kinora.media.chunk_folder import ChunkFolder, Record, settle_folder, work_folder
 from kinora.media.film import FILM_SUFFIXES
 from kinora.media.h264 import ENCODER, check_even, count_frames, encode, film_notes, join, plain, size_of
 from kinora.media.output import check_output, reason, settle, whole_file
 from kinora.media.recipe import Recipe
 from kinora.media.writer import Arriving, ChunkWriter
 
-if sys.platform != "win32":
-    import fcntl
-
 __all__ = ["ChunkedFilm", "work_folder"]
-
-LONGEST_NAME = 200
-"""Bytes of a film's name that its folder repeats; systems allow 255 with what is put around it."""
 
 
 class ChunkedFilm:
@@ -79,6 +62,7 @@ class ChunkedFilm:
         check_output(path, suffixes=FILM_SUFFIXES, force=force)
         self.path = path
         self.folder = work_folder(path)
+        self._files = ChunkFolder(self.folder, path)
         self.frame_rate = frame_rate
         self.backward = backward
         self.force = force
@@ -91,7 +75,6 @@ class ChunkedFilm:
         self.discarded: str | None = None
         """Why an earlier attempt's chunks were thrown away; None when there were none or they were kept."""
         self._size: tuple[int, int] | None = None
-        self._lock: BinaryIO | None = None
         self._writer = ChunkWriter(self._write)
         self._begun = False
         """Whether a chunk has frames that no memory has ended."""
@@ -113,12 +96,11 @@ class ChunkedFilm:
     def close(self) -> None:
         """Let another process go on; the folder stays if it holds a chunk. Chunks not written yet are thrown away."""
         self._writer.stop()
-        if self._lock is None:
+        if not self._files.held:
             return
         if not self.chunks:
             shutil.rmtree(self.folder, ignore_errors=True)  # nothing in it is worth resuming
-        self._lock.close()
-        self._lock = None
+        self._files.let_go()
 
     def resume(self) -> bytes | None:
         """The memory after the last chunk of an attempt with the same recipe, and `frames` set; None to begin anew.
@@ -127,10 +109,10 @@ class ChunkedFilm:
         Raises `OutputError` when another process is writing them.
         """
         with self._worded():
-            self._hold()
-            self.discarded = self._misfit()
+            self._files.hold()
+            self.discarded = self._files.misfit(self._record())
             if self.discarded is None and self._adopt():
-                return self._memory(self.chunks - 1).read_bytes()
+                return self._files.memory(self.chunks - 1).read_bytes()
             self._begin()
         return None
 
@@ -155,9 +137,9 @@ class ChunkedFilm:
         if self._size is not None and self._size != size_HW:
             raise MediaError(f"This chunk is {size_HW[1]} x {size_HW[0]}, the film {self._size[1]} x {self._size[0]}.")
         check_even(size_HW)
-        if self._lock is None:
+        if not self._files.held:
             with self._worded():
-                self._hold()
+                self._files.hold()
                 self._begin()
         self._size, self._begun = size_HW, True
         with self._told():
@@ -187,7 +169,7 @@ class ChunkedFilm:
             raise MediaError(f"{self.path} has frames that belong to no chunk; end it before finishing the film.")
         if not self.chunks:
             raise MediaError(f"{self.path} has no frames yet; add a chunk before finishing it.")
-        parts = [self._chunk(index) for index in range(self.chunks)]
+        parts = [self._files.chunk(index) for index in range(self.chunks)]
         with self._worded():
             # Inside the folder, so that a SIGKILL leaves no second film beside the first.
             whole = self.folder / "whole.mp4"
@@ -204,14 +186,14 @@ class ChunkedFilm:
         """One chunk, in the writer's thread."""
         assert self._size is not None
         with self._worded():
-            with whole_file(self._chunk(self.chunks), force=True) as part:
+            with whole_file(self._files.chunk(self.chunks), force=True) as part:
                 count = encode(part, frames, self._size, frame_rate=self.frame_rate, notes={}, name=self.path)
-                self._store(self._memory(self.chunks), frames.memory)
+                self._files.store(self._files.memory(self.chunks), frames.memory)
             settle_folder(self.folder)
             self.chunks += 1
             self.frames += count
             if self.chunks > 1:
-                self._memory(self.chunks - 2).unlink(missing_ok=True)
+                self._files.memory(self.chunks - 2).unlink(missing_ok=True)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -224,50 +206,29 @@ class ChunkedFilm:
                 self._size = None
             raise
 
-    def _record(self) -> str:
-        """One line that two attempts share exactly when their chunks fit together."""
-        return json.dumps(
-            {
-                "recipe": self.recipe.to_json() if self.recipe else None,
-                "frame_rate": self.frame_rate,
-                "backward": self.backward,
-                "encoder": ENCODER,
-            }
-        )
-
-    def _misfit(self) -> str | None:
-        """Why the chunks in the folder are not of this film; None when they are, or there are none."""
-        if not self._chunk(0).exists():
-            return None
-        try:
-            found = json.loads((self.folder / "record.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return "the record of what was begun cannot be read"
-        wanted = json.loads(self._record())
-        reasons = {
-            "recipe": "what was begun follows another recipe (prompt, seed, model or conditions)",
-            "frame_rate": "what was begun has another frame rate",
-            "backward": "what was begun goes the other way in time",
-            "encoder": "what was begun was encoded by another version of the encoder",
+    def _record(self) -> Record:
+        """What two attempts share exactly when their chunks fit together."""
+        return {
+            "recipe": self.recipe.to_json() if self.recipe else None,
+            "frame_rate": self.frame_rate,
+            "backward": self.backward,
+            "encoder": ENCODER,
         }
-        if not isinstance(found, dict):
-            return "the record of what was begun cannot be read"
-        return next((why for key, why in reasons.items() if found.get(key) != wanted[key]), None)
 
     def _adopt(self) -> bool:
         """Count what lies in the folder; false when there is nothing, or when it is damaged."""
         chunks = 0
-        while self._chunk(chunks).exists():
+        while self._files.chunk(chunks).exists():
             chunks += 1
         if not chunks:
             return False
         try:
-            frames = sum(count_frames(self._chunk(index)) for index in range(chunks))
-            size = size_of(self._chunk(0))
+            frames = sum(count_frames(self._files.chunk(index)) for index in range(chunks))
+            size = size_of(self._files.chunk(0))
         except (OSError, ValueError, IndexError) as error:
             self.discarded = f"what was begun is damaged ({plain(error)})"
             return False
-        if not self._memory(chunks - 1).exists():
+        if not self._files.memory(chunks - 1).exists():
             self.discarded = "what was begun is damaged (its memory is missing)"
             return False
         for left in self.folder.glob(".kinora-*"):  # what a SIGKILL cut off in the middle
@@ -278,43 +239,7 @@ class ChunkedFilm:
     def _begin(self) -> None:
         """An empty folder with its record."""
         self.chunks, self.frames, self._size = 0, 0, None
-        # The last chunk goes first: what a SIGKILL leaves is the beginning of the old film, with its own record, and
-        # without the memory to go on from, so that it is thrown away next time.
-        for file in sorted(self.folder.iterdir(), reverse=True):
-            if file.name not in ("lock", "record.json"):
-                file.unlink()
-        self._store(self.folder / "record.json", self._record().encode())
-        settle_folder(self.folder.parent)
-
-    def _hold(self) -> None:
-        """Make the folder and keep others out of it for as long as this process lives or until `close`."""
-        if self._lock is not None:
-            return
-        self.folder.mkdir(exist_ok=True)
-        lock = (self.folder / "lock").open("wb")
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                raise OutputError(
-                    f"Another process is writing {self.path}; wait for it, or choose another name."
-                ) from None
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
-                    raise
-                # Some network folders know no locks; then nobody is kept out.
-        self._lock = lock
-
-    def _store(self, path: Path, content: bytes) -> None:
-        with whole_file(path, force=True) as part:
-            part.write_bytes(content)
-
-    def _chunk(self, index: int) -> Path:
-        return self.folder / f"{index:06d}.mp4"
-
-    def _memory(self, index: int) -> Path:
-        return self.folder / f"{index:06d}.memory"
+        self._files.empty(self._record())
 
     @contextmanager
     def _worded(self) -> Iterator[None]:
@@ -331,21 +256,3 @@ class ChunkedFilm:
     def _trouble(self, error: OSError) -> OutputError:
         kept = f"the {self.frames} frames before are kept in {self.folder}" if self.chunks else "nothing is kept"
         return OutputError(f"{self.path} could not be written ({reason(error)}); {kept}.")
-
-
-def work_folder(path: Path) -> Path:
-    """Where the chunks of the film `path` lie until it is finished: hidden, beside it."""
-    name = path.name
-    if len(os.fsencode(name)) > LONGEST_NAME:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return path.parent / f".{name}.kinora"
-
-
-def settle_folder(folder: Path) -> None:
-    """Have new names in a folder survive a power cut."""
-    with suppress(PermissionError):  # Windows opens no folders; it settles names by itself
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

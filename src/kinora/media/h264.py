@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from kinora.core.errors import MediaError, OutputError
@@ -56,13 +57,12 @@ def encode(
     """
     check_even(size_HW)
     count = 0
+    reformatter = VideoReformatter()  # one for all frames: making it takes longer than its work on a small frame
     try:
         with opened_film(path, notes) as container:
             stream = encoder(container, size_HW, frame_rate)
             for rgb_HW3 in frames:
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HW3), format="rgb24")
-                frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-                container.mux(stream.encode(frame))
+                container.mux(stream.encode(as_yuv(rgb_HW3, reformatter)))
                 count += 1
             container.mux(stream.encode(None))
         check_count(path, count, name)
@@ -141,6 +141,14 @@ def opened_film(path: Path, notes: Mapping[str, str]) -> OutputContainer:
     container = av.open(str(path), "w", format="mp4", options=options)
     container.metadata.update(notes)
     return container
+
+
+def as_yuv(rgb_HW3: npt.NDArray[np.uint8], reformatter: VideoReformatter) -> av.VideoFrame:
+    """A frame as `encoder` takes it: yuv420p, BT.709, studio swing."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb_HW3), format="rgb24")
+    return reformatter.reformat(
+        frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+    )
 
 
 def encoder(container: OutputContainer, size_HW: tuple[int, int], frame_rate: float) -> VideoStream:
