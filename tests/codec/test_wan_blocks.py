@@ -7,17 +7,16 @@ import torch
 
 from kinora.codec.reel import Reel
 from kinora.codec.wan_blocks import (
-    CausalConv,
     Doubling,
     FrameAttention,
     Halving,
     ResidualBlock,
-    RootMeanSquare,
     average_down,
     cells_from_pixels,
     copy_up,
     pixels_from_cells,
 )
+from kinora.codec.wan_layers import CausalConv, RootMeanSquare
 
 
 def test_a_causal_convolution_adds_a_frame_and_the_two_before() -> None:

@@ -11,13 +11,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kinora.codec import START
+from kinora.codec import START, wan21, wan22
 from kinora.codec import wan as wan_module
 from kinora.codec.reel import Reel
 from kinora.codec.wan import WanCodec
-from kinora.codec.wan21 import Wan21Codec, Wan21Config, wan21_tiny
-from kinora.codec.wan22 import Wan22Codec, wan22_tiny
+from kinora.codec.wan21 import Wan21Codec, Wan21Config
+from kinora.codec.wan22 import Wan22Codec, Wan22Config
 from kinora.core.errors import InputError, ShapeError
+
+TINY_21 = Wan21Config(width=4, channels=3, mean=wan21.MEAN[:3], std=wan21.STD[:3])
+TINY_22 = Wan22Config(encoder_width=4, decoder_width=6, channels=5, mean=wan22.MEAN[:5], std=wan22.STD[:5])
+"""The published forms in miniature."""
 
 
 def random_video(frames: int, *, height: int = 32, width: int = 16, batch: int = 1, seed: int = 0) -> Tensor:
@@ -27,7 +31,7 @@ def random_video(frames: int, *, height: int = 32, width: int = 16, batch: int =
 
 @pytest.fixture(scope="module", params=["wan21", "wan22"])
 def codec(request: pytest.FixtureRequest, randomise: Callable[[nn.Module], None]) -> WanCodec:
-    made = Wan21Codec(wan21_tiny()) if request.param == "wan21" else Wan22Codec(wan22_tiny())
+    made = Wan21Codec(TINY_21) if request.param == "wan21" else Wan22Codec(TINY_22)
     randomise(made)
     return made
 
@@ -180,7 +184,7 @@ def test_a_model_built_on_no_device_takes_assigned_weights(codec: WanCodec) -> N
 )
 def test_impossible_configs_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Wan21Config(**{**asdict(wan21_tiny()), **change})
+        Wan21Config(**{**asdict(TINY_21), **change})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from kinora.codec.chunks import check_latent, check_video, split_latent, split_video
 from kinora.codec.reel import Reel
 from kinora.codec.state import START, CodecState
-from kinora.codec.wan_blocks import Chain, cells_from_pixels, pixels_from_cells
+from kinora.codec.wan_blocks import cells_from_pixels, pixels_from_cells
+from kinora.codec.wan_layers import Chain
 from kinora.core.errors import InputError
 from kinora.core.shapes import Compression
 

@@ -13,9 +13,10 @@ from typing import ClassVar
 from torch import nn
 
 from kinora.codec.wan import WanCodec, WanConfig
-from kinora.codec.wan_blocks import CausalConv, Chain, Head, down_row, middle, up_row
+from kinora.codec.wan_blocks import Head, down_row, middle, up_row
+from kinora.codec.wan_layers import CausalConv, Chain
 
-__all__ = ["Wan21Codec", "Wan21Config", "wan21", "wan21_tiny"]
+__all__ = ["Wan21Codec", "Wan21Config", "wan21"]
 
 # Over Wan's own training clips; from the `WanVAE` class beside the network.
 MEAN = (
@@ -41,11 +42,6 @@ class Wan21Config(WanConfig):
 def wan21() -> Wan21Config:
     """The published autoencoder: 53.6 M parameters in the encoder, 73.3 M in the decoder, 1 k between."""
     return Wan21Config(width=96, channels=16, mean=MEAN, std=STD)
-
-
-def wan21_tiny() -> Wan21Config:
-    """The same form in miniature, for tests."""
-    return Wan21Config(width=4, channels=3, mean=MEAN[:3], std=STD[:3])
 
 
 class Wan21Codec(WanCodec):

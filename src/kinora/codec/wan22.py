@@ -12,9 +12,10 @@ from typing import ClassVar
 from torch import nn
 
 from kinora.codec.wan import WanCodec, WanConfig
-from kinora.codec.wan_blocks import CausalConv, Chain, DownStage, Head, UpStage, middle
+from kinora.codec.wan_blocks import DownStage, Head, UpStage, middle
+from kinora.codec.wan_layers import CausalConv, Chain
 
-__all__ = ["Wan22Codec", "Wan22Config", "wan22", "wan22_tiny"]
+__all__ = ["Wan22Codec", "Wan22Config", "wan22"]
 
 # Over Wan's own training clips; from the `Wan2_2_VAE` class beside the network.
 MEAN = (
@@ -47,11 +48,6 @@ class Wan22Config(WanConfig):
 def wan22() -> Wan22Config:
     """The published autoencoder: 149.6 M parameters in the encoder, 555.0 M in the decoder, 12 k between."""
     return Wan22Config(encoder_width=160, decoder_width=256, channels=48, mean=MEAN, std=STD)
-
-
-def wan22_tiny() -> Wan22Config:
-    """The same form in miniature, for tests."""
-    return Wan22Config(encoder_width=4, decoder_width=6, channels=5, mean=MEAN[:5], std=STD[:5])
 
 
 class Wan22Codec(WanCodec):

@@ -1,7 +1,4 @@
-"""Layers of the Wan video autoencoders, each told explicitly what came before.
-
-A layer that looks back is called with its input and a `Reel`. From the reel it takes what it kept of the chunk before,
-and it puts there what the next chunk will need; so layers must be called in the same order in every chunk.
+"""Blocks of the Wan video autoencoders, each told explicitly what came before: `kinora.codec.wan_layers` says how.
 
 Parameters have the names and shapes of Wan's own checkpoints (Wan-Video/Wan2.1, wan/modules/vae.py; Wan-Video/Wan2.2,
 wan/modules/vae2_2.py). Videos lie in memory channels last, (B, T, H, W, C), whatever the order of their axes.
@@ -20,140 +17,34 @@ from torch import Tensor, nn
 
 from kinora.codec import winograd
 from kinora.codec.reel import Reel
+from kinora.codec.wan_layers import (
+    CausalConv,
+    Chain,
+    LooksBack,
+    RootMeanSquare,
+    channels_first,
+    channels_last,
+    clips_of,
+    filter_frames,
+    frames_of,
+)
 
 __all__ = [
-    "CausalConv",
-    "Chain",
     "Doubling",
     "DownStage",
     "FrameAttention",
     "Halving",
     "Head",
-    "LooksBack",
     "ResidualBlock",
-    "RootMeanSquare",
     "UpStage",
     "average_down",
     "cells_from_pixels",
     "copy_up",
     "down_row",
-    "filter_frames",
     "middle",
     "pixels_from_cells",
     "up_row",
 ]
-
-MEMORY = 2
-"""Frames that a causal convolution with three taps in time remembers."""
-SMALL = 20_480
-"""Numbers of a window, columns left out, up to which torch thinks it small (`use_mkldnn` in aten's Convolution.cpp)."""
-STRIP = 250_000
-"""Numbers to take through several steps at a time on a CPU: what a core's own cache holds."""
-
-
-class LooksBack:
-    """Marks a module that is called with a `Reel` besides its input."""
-
-
-class Chain(nn.Sequential, LooksBack):
-    """Layers in a row; those that look back share the reel, the others see only their input."""
-
-    def __init__(self, *layers: nn.Module, **named: nn.Module) -> None:
-        super().__init__(*layers)
-        for name, layer in named.items():
-            self.add_module(name, layer)
-
-    def forward(self, x_BCTHW: Tensor, reel: Reel) -> Tensor:  # type: ignore[override]
-        for layer in self:
-            x_BCTHW = layer(x_BCTHW, reel) if isinstance(layer, LooksBack) else layer(x_BCTHW)
-        return x_BCTHW
-
-
-class RootMeanSquare(nn.Module):
-    """`x / rms(x) * gamma` over the channels, which are axis 1; `axes` counts those behind them."""
-
-    def __init__(self, width: int, *, axes: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(width, *(1,) * axes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self._factor(x).to(x.dtype) * self.gamma
-
-    def activate(self, x_BCTHW: Tensor, out_BCTHW: Tensor) -> None:
-        """`silu(self(x))` written to `out_BCTHW`, in few passes and without a gradient."""
-        if x_BCTHW.device.type != "cpu":
-            torch.mul(x_BCTHW, self._factor(x_BCTHW), out=out_BCTHW)
-            F.silu(out_BCTHW.mul_(self.gamma), inplace=True)
-            return
-        gamma_C11 = self.gamma.flatten(1)[..., None]
-        batch, channels, _, _, width = x_BCTHW.shape
-        rows = max(1, STRIP // (batch * channels * width))
-        for x_BCHW, out_BCHW in zip(x_BCTHW.unbind(2), out_BCTHW.unbind(2), strict=True):
-            for strip, place in zip(x_BCHW.split(rows, dim=2), out_BCHW.split(rows, dim=2), strict=True):
-                torch.mul(strip, self._factor(strip), out=place)
-                F.silu(place.mul_(gamma_C11), inplace=True)
-
-    @staticmethod
-    def _factor(x: Tensor) -> Tensor:
-        """One over the root mean square, in float32 at least."""
-        exact = torch.promote_types(x.dtype, torch.float32)
-        length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=exact)
-        return x.shape[1] ** 0.5 / length.clamp_min(1e-12)
-
-
-class CausalConv(nn.Conv3d, LooksBack):
-    """A convolution with three taps in time that sees a frame and the two before it; before the first there are zeros.
-
-    Within the frame it has `space` x `space` taps and keeps the picture's size.
-    """
-
-    def __init__(self, inputs: int, outputs: int, *, space: int = 3) -> None:
-        super().__init__(inputs, outputs, (MEMORY + 1, space, space), padding=(0, space // 2, space // 2))
-
-    def forward(  # type: ignore[override]
-        self, x_BCTHW: Tensor, reel: Reel, norm: RootMeanSquare | None = None, *, spend: bool = False
-    ) -> Tensor:
-        """Filter the frames; with `norm`, filter `silu(norm(x))`. With `spend` the result may take the place of `x`."""
-        past, frames = reel.take(), x_BCTHW.shape[2]
-        kept = 0 if past is None else past.shape[2]
-        before = kept if frames == 1 else MEMORY  # a frame alone does without the taps that would only meet zeros
-        weight = self.weight[:, :, MEMORY - before :]
-        if torch.is_grad_enabled() and (x_BCTHW.requires_grad or weight.requires_grad):
-            x_BCTHW = x_BCTHW if norm is None else F.silu(norm(x_BCTHW))
-            frames_BCFHW = x_BCTHW if past is None else torch.cat([past, x_BCTHW], dim=2)
-            reel.keep(frames_BCFHW[:, :, -MEMORY:])
-            padded_BCFHW = _channels_first(F.pad(_channels_last(frames_BCFHW), (0,) * 6 + (before - kept, 0)))
-            return filter_frames(padded_BCFHW, weight, self.bias)
-        x_BTHWC = _channels_last(x_BCTHW)
-        batch, _, height, width, channels = x_BTHWC.shape
-        if not winograd.pays(x_BCTHW, weight):
-            window_BFHWC = reel.lend("window", (batch, before + frames, height, width, channels), x_BTHWC)
-            self._fill(window_BFHWC, past, x_BCTHW, norm, reel)
-            return filter_frames(_channels_first(window_BFHWC), weight, self.bias)
-        window_BFHWC = reel.lend("window", winograd.window_shape(x_BTHWC, before=before), x_BTHWC)
-        self._fill(winograd.middle(window_BFHWC, height, width), past, x_BCTHW, norm, reel)
-        fits = spend and channels == self.out_channels and x_BTHWC.is_contiguous()
-        out_BTHWC = x_BTHWC if fits else x_BTHWC.new_empty(batch, frames, height, width, self.out_channels)
-        winograd.convolve(window_BFHWC, weight, self.bias, out_BTHWC, lend=reel.lend)
-        return _channels_first(out_BTHWC)
-
-    @staticmethod
-    def _fill(
-        window_BFHWC: Tensor, past: Tensor | None, x_BCTHW: Tensor, norm: RootMeanSquare | None, reel: Reel
-    ) -> None:
-        """Lay zeros, what was kept and the chunk one behind the other, and keep the last of them."""
-        frames_BCFHW = _channels_first(window_BFHWC)
-        kept = 0 if past is None else past.shape[2]
-        begin = frames_BCFHW.shape[2] - x_BCTHW.shape[2]
-        frames_BCFHW[:, :, : begin - kept].zero_()
-        if past is not None:
-            frames_BCFHW[:, :, begin - kept : begin].copy_(past)
-        if norm is None:
-            frames_BCFHW[:, :, begin:].copy_(x_BCTHW)
-        else:
-            norm.activate(x_BCTHW, frames_BCFHW[:, :, begin:])
-        # A copy, so that the memory does not keep the whole window alive.
-        reel.keep(frames_BCFHW[:, :, -min(MEMORY, kept + x_BCTHW.shape[2]) :].clone())
 
 
 class ResidualBlock(nn.Module, LooksBack):
@@ -190,12 +81,12 @@ class FrameAttention(nn.Module):
         self.proj = nn.Conv2d(width, width, 1)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        x_NCHW = _frames(x_BCTHW)
+        x_NCHW = frames_of(x_BCTHW)
         mixed_N1LC = self.to_qkv(self.norm(x_NCHW)).flatten(2).transpose(1, 2).unsqueeze(1)
         query_N1LC, key_N1LC, value_N1LC = (part.contiguous() for part in mixed_N1LC.chunk(3, dim=-1))
         seen_N1LC = F.scaled_dot_product_attention(query_N1LC, key_N1LC, value_N1LC)
         seen_NCHW = seen_N1LC.squeeze(1).transpose(1, 2).unflatten(2, x_NCHW.shape[2:])
-        return x_BCTHW + _clips(self.proj(seen_NCHW), x_BCTHW.shape[0])
+        return x_BCTHW + clips_of(self.proj(seen_NCHW), x_BCTHW.shape[0])
 
 
 class Halving(nn.Module, LooksBack):
@@ -207,7 +98,7 @@ class Halving(nn.Module, LooksBack):
         self.time_conv = nn.Conv3d(width, width, (3, 1, 1), stride=(2, 1, 1)) if time else None
 
     def forward(self, x_BCTHW: Tensor, reel: Reel) -> Tensor:
-        x_BCTHW = _clips(self.resample(_frames(x_BCTHW)), x_BCTHW.shape[0])
+        x_BCTHW = clips_of(self.resample(frames_of(x_BCTHW)), x_BCTHW.shape[0])
         if self.time_conv is None:
             return x_BCTHW
         past = reel.take()
@@ -239,14 +130,14 @@ class Doubling(nn.Module, LooksBack):
         conv = self.resample[1]
         assert isinstance(conv, nn.Conv2d)
         if not winograd.pays(x_BCTHW, conv.weight, doubled=True):
-            return _clips(self.resample(_frames(x_BCTHW)), x_BCTHW.shape[0])
-        x_BTHWC = _channels_last(x_BCTHW)
+            return clips_of(self.resample(frames_of(x_BCTHW)), x_BCTHW.shape[0])
+        x_BTHWC = channels_last(x_BCTHW)
         batch, frames, height, width, _ = x_BTHWC.shape
         window_BTHWC = reel.lend("window", winograd.window_shape(x_BTHWC, doubled=True), x_BTHWC)
         winograd.middle(window_BTHWC, height, width).copy_(x_BTHWC)
         out_BTHWC = x_BTHWC.new_empty(batch, frames, 2 * height, 2 * width, conv.out_channels)
         winograd.convolve(window_BTHWC, conv.weight[:, :, None], conv.bias, out_BTHWC, doubled=True, lend=reel.lend)
-        return _channels_first(out_BTHWC)
+        return channels_first(out_BTHWC)
 
     @staticmethod
     def _double_time(time_conv: CausalConv, x_BCTHW: Tensor, reel: Reel) -> Tensor:
@@ -254,10 +145,10 @@ class Doubling(nn.Module, LooksBack):
         if alone and x_BCTHW.shape[2] == 1:
             reel.keep(x_BCTHW[:, :, :0])
             return x_BCTHW
-        pair_BTHWC = _channels_last(time_conv(x_BCTHW[:, :, alone:], reel))
+        pair_BTHWC = channels_last(time_conv(x_BCTHW[:, :, alone:], reel))
         # The first half of the channels is the earlier frame of each pair.
         rest_BTHWC = pair_BTHWC.unflatten(-1, (2, -1)).permute(0, 1, 4, 2, 3, 5).flatten(1, 2)
-        return _channels_first(torch.cat([_channels_last(x_BCTHW[:, :, :alone]), rest_BTHWC], dim=1))
+        return channels_first(torch.cat([channels_last(x_BCTHW[:, :, :alone]), rest_BTHWC], dim=1))
 
 
 class DownStage(nn.Module, LooksBack):
@@ -297,23 +188,6 @@ class Head(nn.Sequential, LooksBack):
     def forward(self, x_BCTHW: Tensor, reel: Reel) -> Tensor:  # type: ignore[override]
         norm, _, conv = self
         return conv(x_BCTHW, reel, norm)
-
-
-def filter_frames(frames_BCFHW: Tensor, weight_OCTHW: Tensor, bias_O: Tensor | None, *, step: int = 1) -> Tensor:
-    """A convolution over all of a window's frames, `step` apart; within a frame it keeps the picture's size.
-
-    In small pictures on one core of a CPU, torch takes a convolution in space and time for too small for its fast ones
-    (32 channels of 64 x 64 on a Zen 3 core: 10 GFLOP/s instead of 87). There the frames under the taps are laid one
-    behind the other as channels, for a convolution in the plane.
-    """
-    taps, rows, columns = weight_OCTHW.shape[2:]
-    if frames_BCFHW.device.type != "cpu" or frames_BCFHW[..., 0].numel() > SMALL:
-        return F.conv3d(frames_BCFHW, weight_OCTHW, bias_O, stride=(step, 1, 1), padding=(0, rows // 2, columns // 2))
-    last = frames_BCFHW.shape[2] - taps
-    under = [_frames(frames_BCFHW[:, :, tap : last + tap + 1 : step]) for tap in range(taps)]
-    stacked_NCHW = under[0] if taps == 1 else torch.cat(under, dim=1)
-    weight = weight_OCTHW.transpose(1, 2).flatten(1, 2)
-    return _clips(F.conv2d(stacked_NCHW, weight, bias_O, padding=(rows // 2, columns // 2)), frames_BCFHW.shape[0])
 
 
 def down_row(inputs: int, outputs: int, *, blocks: int, space: bool, time: bool) -> list[nn.Module]:
@@ -372,21 +246,3 @@ def pixels_from_cells(cell_BCFHW: Tensor, side: int) -> Tensor:
 def _added(y_BCTHW: Tensor, x_BCTHW: Tensor) -> Tensor:
     """The sum of both; without a gradient to keep, in the first one's place."""
     return y_BCTHW + x_BCTHW if y_BCTHW.requires_grad or x_BCTHW.requires_grad else y_BCTHW.add_(x_BCTHW)
-
-
-def _channels_last(x_BCTHW: Tensor) -> Tensor:
-    """The same numbers as (B, T, H, W, C)."""
-    return x_BCTHW.permute(0, 2, 3, 4, 1)
-
-
-def _channels_first(x_BTHWC: Tensor) -> Tensor:
-    """The same numbers as (B, C, T, H, W)."""
-    return x_BTHWC.permute(0, 4, 1, 2, 3)
-
-
-def _frames(x_BCTHW: Tensor) -> Tensor:
-    return x_BCTHW.transpose(1, 2).flatten(0, 1)
-
-
-def _clips(x_NCHW: Tensor, batch: int) -> Tensor:
-    return x_NCHW.unflatten(0, (batch, -1)).transpose(1, 2)
