@@ -19,7 +19,7 @@ from kinora.training.tasks import TASKS, TaskMix
 
 def size_of(*options: str) -> Size:
     """The size that `kinora train transformer` makes of its options."""
-    from kinora.cli.train import _size
+    from kinora.cli.train_steps import _size
 
     parser = argparse.ArgumentParser()
     register(parser.add_subparsers())
