@@ -25,6 +25,11 @@ __all__ = ["Database", "open_database"]
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 30_000
 """How long a writer waits for another one."""
+PRAGMAS = (
+    "journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON",
+    # 32 MiB of log between checkpoints, which write each page once however often it was changed.
+    "wal_autocheckpoint=8000", "cache_size=-32000",
+)  # fmt: skip
 MIGRATING = 0x4B696E6F7261
 """Postgres' advisory lock while the schema is brought up to date: two hosts that start at once take turns."""
 
@@ -103,7 +108,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own way of beginning transactions is switched off; `_begin_sqlite` does it.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+    for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
