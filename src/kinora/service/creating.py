@@ -82,7 +82,7 @@ class Priced:
 class PromptRules(Protocol):
     """What creating needs of moderation."""
 
-    def check_prompt(self, text: str, language: str = ...) -> None: ...
+    def check_prompt(self, text: str) -> None: ...
 
 
 class Agreed(Protocol):
@@ -123,7 +123,7 @@ class Studio:
             raise Invalid(f"A task makes {most}, not {wanted.count}.", field="count")
         # What is not to be shown may be named: "nudity, blood" is an ordinary negative prompt.
         for text in (wanted.prompt, *(line.prompt for line in wanted.script)):
-            self._moderation.check_prompt(text, caller.account.language)
+            self._moderation.check_prompt(text)
         card = self._catalogue.resolve(wanted.model)
         request = _request(wanted, card)
         try:

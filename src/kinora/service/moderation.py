@@ -1,19 +1,21 @@
 """What may not be asked for and what may not go out: the rules for content, and the place for an operator's own.
 
 The setting `moderation` chooses: `words` (the shipped lists, the default), `none`, or `module:name` of one's own: a
-function `check(text, language)` that gives None or a sentence saying why not, or an object with such a method `check`
-and, for outputs, a method `check_output(path)` of the same kind.
+function `check(text, language)` that gives None or a sentence saying why not, `language` being that of the text, "zh"
+or "en"; or an object with such a method `check` and, for outputs, a method `check_output(path)` of the same kind.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from kinora.core.errors import InputError
 from kinora.service.errors import Refused
 from kinora.service.settings import Settings
+from kinora.service.unmasking import CJK
 from kinora.service.wordlists import shipped
 
 __all__ = ["Moderation"]
@@ -21,9 +23,11 @@ __all__ = ["Moderation"]
 CheckText = Callable[[str, str], str | None]
 CheckFile = Callable[[Path], str | None]
 
+_CHINESE = re.compile(f"[{CJK}]")
+
 # What each category of the lists is called to a client. The word itself is not named: it would say how to go around it.
 _TITLES = {
-    "minors": ("sexual content with minors", "涉及未成年人的性内容"),
+    "minors": ("sexual content with minors", "未成年人的性内容"),
     "sexual": ("explicit sexual content", "露骨的色情内容"),
     "gore": ("gore or extreme violence", "血腥或极端暴力内容"),
     "weapons": ("weapons or terror", "制造武器或恐怖活动的内容"),
@@ -50,8 +54,9 @@ class Moderation:
             return cls(_by_words)
         return _own(settings.moderation)
 
-    def check_prompt(self, text: str, language: str = "en") -> None:
-        """Raise `Refused`, in the language, for a text that the rules do not allow."""
+    def check_prompt(self, text: str) -> None:
+        """Raise `Refused`, in the text's own language, for one that the rules do not allow."""
+        language = "zh" if _CHINESE.search(text) else "en"
         reason = self._text(text, language) if self._text is not None and text else None
         if reason:
             raise Refused(reason)
@@ -68,7 +73,7 @@ def _by_words(text: str, language: str) -> str | None:
     if category is None:
         return None
     english, chinese = _TITLES[category]
-    if language.startswith("zh"):
+    if language == "zh":
         return f"提示词涉及{chinese}，不符合内容规则；请删去这部分后重试。"
     return f"The prompt asks for {english}, which the content rules do not allow; describe the scene without it."
 

@@ -25,6 +25,7 @@ from sqlalchemy import select
 from kinora.core.errors import MediaError
 from kinora.media.h264 import plain
 from kinora.media.picture import contact_sheet
+from kinora.media.provenance import Aigc, write_aigc
 from kinora.service.assets import Asset
 from kinora.service.errors import Missing, Unavailable
 from kinora.service.objects import digest_path
@@ -132,4 +133,6 @@ def _made(service: Service, output: Output, name: str) -> Asset:
         film, sheet = Path(folder, "film.mp4"), Path(folder, "sheet.jpg")
         service.objects.get(digest_path(output.digest), film)
         Image.fromarray(draw_sheet(film, output.frames)).save(sheet, format="JPEG", quality=QUALITY)
+        number = f"{output.task_id}-{output.place}-sheet"  # the film's own is the same without its end
+        write_aigc(sheet, sheet, Aigc(producer=service.settings.producer, produce_id=number))
         return service.assets.store(output.account_id, sheet, MEDIA_TYPE, origin=ORIGIN, name=name)

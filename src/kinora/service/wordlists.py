@@ -7,6 +7,7 @@ A line of a list is one of
     @name = one | two | three   a group, to be used in phrases; the same name again adds to it
     one | two words | begin*    a rule: one of these stands in the text
     @name + one | two           a rule: one of each side stand near each other in one sentence, in any order
+    @name > one | two           a rule: one of the first side, then one of the second, with a word between at most
 
 Latin words stand alone (with an s or without), `*` lets a word go on; Chinese ones stand anywhere.
 """
@@ -27,10 +28,15 @@ NEAR = 7
 """Words that may stand between two parts of a rule; two Chinese characters count as one."""
 FAR = 150
 """Characters between the beginnings of two that are looked at at all."""
+CLOSE = 1
+"""Words that may stand between the two parts of a rule with `>`."""
 _WORD = re.compile(rf"[a-z0-9]+|[{CJK}]{{1,2}}")
 _SEAM = re.compile(rf"(?<=[a-z0-9])(?=[{CJK}])|(?<=[{CJK}])(?=[a-z0-9])")
 _STARTS_APART = re.compile("^[a-z0-9一二三四五六七八九十]")
 _HAS_CJK = re.compile(f"[{CJK}]")
+
+Written = tuple[str, list[list[str]], bool]
+"""A rule as it is read: its category, the phrases of its parts, and whether they are in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,8 @@ class Rule:
 
     category: str
     parts: tuple[re.Pattern[str], ...]
+    ordered: bool = False
+    """Whether the second part must follow the first closely."""
 
 
 class Rules:
@@ -48,9 +56,10 @@ class Rules:
         groups, rules, allowed = _read(lines)
         self._allowed = _pattern(allowed, {}) if allowed else None
         self._rules = tuple(
-            Rule(category=category, parts=tuple(_pattern(part, groups) for part in parts)) for category, parts in rules
+            Rule(category=category, parts=tuple(_pattern(part, groups) for part in parts), ordered=ordered)
+            for category, parts, ordered in rules
         )
-        phrases = {phrase for _, parts in rules for part in parts for phrase in _flat(part, groups)}
+        phrases = {phrase for _, parts, _ in rules for part in parts for phrase in _flat(part, groups)}
         self._words = Words({word for phrase in phrases for word in phrase.split() if len(word) > 1})
 
     def found(self, text: str) -> str | None:
@@ -73,9 +82,9 @@ def shipped() -> Rules:
     return Rules(line for name in names for line in (folder / name).read_text(encoding="utf-8").splitlines())
 
 
-def _read(lines: Iterable[str]) -> tuple[dict[str, list[str]], list[tuple[str, list[list[str]]]], list[str]]:
+def _read(lines: Iterable[str]) -> tuple[dict[str, list[str]], list[Written], list[str]]:
     groups: dict[str, list[str]] = {}
-    rules: list[tuple[str, list[list[str]]]] = []
+    rules: list[Written] = []
     allowed: list[str] = []
     category = ""
     for line in (line.split("#")[0].strip() for line in lines):
@@ -89,9 +98,9 @@ def _read(lines: Iterable[str]) -> tuple[dict[str, list[str]], list[tuple[str, l
         elif category == "allow":
             allowed.extend(_phrases(line))
         else:
-            parts = line.split("+")
-            assert len(parts) <= 2, f"more than one + in {line!r}"
-            rules.append((category, [_phrases(part) for part in parts]))
+            parts = re.split("[+>]", line)
+            assert len(parts) <= 2, f"more than one + or > in {line!r}"
+            rules.append((category, [_phrases(part) for part in parts], ">" in line))
     return groups, rules, allowed
 
 
@@ -132,10 +141,16 @@ def _breaks(rule: Rule, text: str, known: dict[str, list[tuple[int, int]]]) -> b
     if len(rule.parts) == 1:
         return True
     one, other = (known[part.pattern] for part in rule.parts)
-    return any(_near(text, a, b) for a in one for b in other if abs(a[0] - b[0]) <= FAR)
+    near = _follows if rule.ordered else _near
+    return any(near(text, a, b) for a in one for b in other if abs(a[0] - b[0]) <= FAR)
 
 
 def _near(text: str, a: tuple[int, int], b: tuple[int, int]) -> bool:
     first, second = sorted((a, b))
     between = text[first[1] : second[0]]
     return second[0] >= first[1] and " . " not in f" {between} " and len(_WORD.findall(between)) <= NEAR
+
+
+def _follows(text: str, a: tuple[int, int], b: tuple[int, int]) -> bool:
+    between = text[a[1] : b[0]]
+    return b[0] >= a[1] and not {".", ","} & set(between) and len(_WORD.findall(between)) <= CLOSE

@@ -107,6 +107,10 @@ def test_callbacks_are_signed_and_can_be_tried(served: Any, tenant: Any) -> None
     secret = tenant.post("/api/webhook/rotate", json={}).json()["secret"]
     assert secret.startswith("whsec_")
     assert tenant.get("/api/webhook").json() == {"secret": secret}
+    secret, before = tenant.post("/api/webhook/rotate").json()["secret"], secret
+    assert secret.startswith("whsec_")
+    assert secret != before, "each field has a default, so a body may be left out"
+    assert tenant.post("/api/webhook/rotate", json={"urgent": True}).status_code == 400
     refused = tenant.post("/api/webhook/test", json={"url": "http://127.0.0.1:9/"})
     assert refused.status_code == 400
     again = tenant.post("/api/webhook/test", json={"url": f"{served.url}/healthz"})

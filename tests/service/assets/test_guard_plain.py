@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import wave
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -86,9 +88,17 @@ def test_a_mask_keeps_what_is_inside(made: Make) -> None:
     assert read_still(white).rgb_HW3[0, 0].tolist() == [255, 255, 255]
 
 
+def header(width: int, height: int) -> bytes:
+    """A PNG of this size as far as its header goes."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
 def test_large_pictures_are_refused_by_their_header(made: Make, hostile: ModuleType) -> None:
     with pytest.raises(Invalid, match=r"^The picture is 14000 x 14000, 196 megapixels; at most 40 are taken\."):
         made(hostile.PICTURE_BOMBS["png of 196 megapixels"](), "image")
+    with pytest.raises(Invalid, match=r"^The picture is 60000 x 60000, 3600 megapixels; at most 40 are taken\."):
+        made(header(60_000, 60_000), "image")
     with pytest.raises(Invalid, match=r"at most 0.001 are taken"):
         made(hostile.pictures()["png rgb"], "image", limits=Limits(image_pixels=1000))
     with pytest.raises(Invalid, match=r"The file has 0 MB; at most 0.00\d* are taken"):

@@ -12,6 +12,7 @@ from PIL import Image
 from kinora.core.clip import Clip
 from kinora.core.errors import MediaError
 from kinora.media.film import write_film
+from kinora.media.provenance import Aigc, read_aigc
 from kinora.service import sheets
 from kinora.service.sheets import CELL, draw_sheet, frame_of, spritesheet
 from kinora.service.tasks import Output
@@ -64,7 +65,7 @@ def test_what_is_no_film_is_refused(tmp_path):
         draw_sheet(tmp_path / "film.mp4", 5)
 
 
-def test_a_sheet_is_made_once_and_kept(idle, film, monkeypatch):
+def test_a_sheet_is_made_once_and_kept(idle, film, monkeypatch, tmp_path):
     service, account = idle.service, idle.account()
     asset = service.assets.store(account.id, film, "video/mp4", width=96, height=64, frames=64, frame_rate=16.0)
     output = Output(
@@ -91,6 +92,9 @@ def test_a_sheet_is_made_once_and_kept(idle, film, monkeypatch):
     kept = service.assets.get(account.id, made[0])
     assert (kept.origin, kept.media_type, kept.ours) == ("work", "image/jpeg", True)
     assert Image.open(io.BytesIO(service.objects.read(service.assets.path_of(kept)))).size == (5 * CELL, 5 * 107)
+    marked = tmp_path / "sheet.jpg"
+    service.objects.get(service.assets.path_of(kept), marked)
+    assert read_aigc(marked) == Aigc(producer=service.settings.producer, produce_id="1-0-sheet")
     # Another account's sheet of the same film is its own.
     other = idle.account()
     service.assets.store(other.id, film, "video/mp4")

@@ -115,9 +115,32 @@ async def check_troubles(mcp: ClientSession, folder: Path) -> None:
     assert await refused("file_upload", path=str(folder / "text.txt"))
     assert "aspect_ratio" in await refused("text_to_video", prompt="a ball", aspect_ratio="wide")
     assert await refused("no_such_tool")
+    await check_arguments(mcp, refused)
     failed = await mcp.call_tool("text_to_video", {"prompt": 'a ball stub{"fault": "fail"}', "wait_seconds": 60})
     assert failed.structured_content["status"] == "failed"
     assert failed.structured_content["credits"] == 0
+
+
+async def check_arguments(mcp: ClientSession, refused) -> None:
+    """Arguments that no tool has, and values that cannot be, cost nothing and are told in words."""
+    before = (await mcp.call_tool("query_tasks", {})).structured_content["tasks"]
+    unknown = await refused("text_to_video", prompt="a ball", seconds=2)
+    assert unknown.startswith("text_to_video has no argument 'seconds'; it takes prompt, model, duration, ")
+    assert unknown.endswith("Nothing was made.")
+    assert "no argument 'task_id'; it takes generationId, wait_seconds." in await refused("query_tasks", task_id="1")
+    assert "no argument 'x'; it takes none." in await refused("who_am_i", x=1)
+    for empty in ("", " \n"):
+        assert await refused("text_to_video", prompt=empty) == "prompt is empty; say something there."
+    wrong = {
+        "prompt is missing; add it.": {},
+        "duration cannot be 0: it should be greater than 0.": {"prompt": "a ball", "duration": 0},
+        "aspect_ratio cannot be 'wide': it must look like 16:9.": {"prompt": "a ball", "aspect_ratio": "wide"},
+        "quality cannot be 'best': it should be 'draft', 'standard' or 'pro'.": {"prompt": "a", "quality": "best"},
+    }
+    for sentence, arguments in wrong.items():
+        assert await refused("text_to_video", **arguments) == sentence
+    assert (await mcp.call_tool("query_tasks", {})).structured_content["tasks"] == before
+    assert all(tool.input_schema["additionalProperties"] is False for tool in (await mcp.list_tools()).tools)
 
 
 def test_a_wrong_key_and_a_service_that_is_not_there_are_told(busy):

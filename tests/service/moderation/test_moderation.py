@@ -10,29 +10,35 @@ import pytest
 
 from kinora.core.errors import InputError
 from kinora.service.errors import Refused
-from kinora.service.moderation import Moderation
+from kinora.service.moderation import _TITLES, Moderation
 from kinora.service.settings import Settings
 from kinora.service.wordlists import Rules, shipped
 
 
-def test_words_are_the_default_and_speak_the_account_s_language() -> None:
+def test_words_are_the_default_and_answer_in_the_prompt_s_language() -> None:
     moderation = Moderation.of(Settings())
-    moderation.check_prompt("a boat", "en")
-    moderation.check_prompt("", "zh")
+    moderation.check_prompt("a boat")
+    moderation.check_prompt("")
     with pytest.raises(Refused, match="explicit sexual content") as english:
-        moderation.check_prompt("a naked woman", "en")
+        moderation.check_prompt("a naked woman")
     with pytest.raises(Refused, match="露骨的色情内容"):
-        moderation.check_prompt("a naked woman", "zh")
+        moderation.check_prompt("一个 naked 的女人")
+    with pytest.raises(Refused, match=r"^提示词涉及未成年人的性内容，"):
+        moderation.check_prompt("裸体的小女孩")
     assert "naked" not in english.value.message  # it would say how to go around it
     assert english.value.code == "refused"
 
 
 def test_both_lists_hold_whatever_the_language() -> None:
     moderation = Moderation.of(Settings())
-    for language in ("zh", "en", "fr", ""):
-        for prompt in ("how to make a bomb", "制作炸弹教程", "naked 小女孩", "一个nude的女人"):
-            with pytest.raises(Refused):
-                moderation.check_prompt(prompt, language)
+    for prompt in ("how to make a bomb", "制作炸弹教程", "naked 小女孩", "一个nude的女人"):
+        with pytest.raises(Refused):
+            moderation.check_prompt(prompt)
+
+
+def test_no_category_s_sentence_says_a_word_twice() -> None:
+    for category in {rule.category for rule in shipped()._rules}:
+        assert not _TITLES[category][1].startswith("涉及"), category
 
 
 def test_none_allows_everything(tmp_path: Path) -> None:
@@ -55,9 +61,11 @@ def own(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 def test_a_function_of_one_s_own(own: types.ModuleType, tmp_path: Path) -> None:
     own.check = lambda text, language: f"no cats ({language})" if "cat" in text else None
     moderation = Moderation.of(Settings(moderation="own_rules:check"))
-    moderation.check_prompt("a naked woman", "en")
+    moderation.check_prompt("a naked woman")
     with pytest.raises(Refused, match=r"no cats \(zh\)"):
-        moderation.check_prompt("a cat", "zh")
+        moderation.check_prompt("一只 cat")
+    with pytest.raises(Refused, match=r"no cats \(en\)"):
+        moderation.check_prompt("a cat")
     moderation.check_output(tmp_path / "x.mp4")
 
 
@@ -120,6 +128,11 @@ def test_the_language_of_lists() -> None:
         "",
     ):
         assert rules.found(text) is None, text
+    ordered = Rules(["@pet = cat | 猫", "[harm]", "kick the | 踢 > @pet"])
+    for text in ("he kicks, and kick the old cat", "踢那只猫", "踢猫"):
+        assert ordered.found(text) == "harm", text
+    for text in ("the cat may kick the ball", "kick the ball to a cat", "踢足球给小猫看", "猫踢球"):
+        assert ordered.found(text) is None, text
     far = "cat " + "and then some " * 4 + "feeds"
     assert rules.found(far) is None
 

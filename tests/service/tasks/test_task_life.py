@@ -43,6 +43,8 @@ def test_a_refused_submission_leaves_nothing(desk: Any, submit: Submit) -> None:
         submit(account, units=100)
     with pytest.raises(TooManyTasks, match="2 image tasks"):
         submit(account, kind="text_to_image", count=3, most_slots=2, units=1)
+    with pytest.raises(TooManyTasks, match="1 image task under way"):
+        submit(account, kind="text_to_image", count=2, most_slots=1, units=1)
     assert desk.units(account) == (5, 0)
     assert desk.slots(account) == (0, 0)
     assert desk.queued() == []
@@ -181,7 +183,7 @@ def test_pause_resume_and_reorder(desk: Any, submit: Submit) -> None:
     desk.tasks.go_on(account.id, third.id)
     assert desk.queued()[0][:2] == (str(third.id), "ENQUEUED")
     leased(desk, third)
-    with pytest.raises(Clash, match="processing"):
+    with pytest.raises(Clash, match="is under way; only a task that waits can be paused"):
         desk.tasks.pause(account.id, third.id)
 
 
@@ -284,9 +286,11 @@ def test_pages(desk: Any, submit: Submit) -> None:
 def test_delete_forgets_what_is_over(desk: Any, submit: Submit) -> None:
     account = desk.account("ann")
     task = submit(account)
-    with pytest.raises(Clash, match="cancel it"):
+    with pytest.raises(Clash, match="still waits; cancel it"):
         desk.tasks.delete(account.id, task.id)
     desk.leasing.finish(leased(desk, task), Outcome(state="succeed", outputs=(FILM,)))
+    with pytest.raises(Clash, match=rf"^Task {task.id} is over; only a task that waits can be moved\.$"):
+        desk.tasks.move_first(account.id, task.id)
     output = desk.tasks.get(account.id, task.id).outputs[0]
     desk.tasks.delete(account.id, task.id)
     for act in (lambda: desk.tasks.get(account.id, task.id), lambda: desk.tasks.output(account.id, output.id)):

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -105,7 +106,7 @@ class Guard:
         width, height = size
         if width * height > self.limits.image_pixels:
             raise Invalid(
-                f"The picture is {width} x {height}, {width * height / 1e6:.3g} megapixels; at most"
+                f"The picture is {width} x {height}, {ceil(width * height / 1e6)} megapixels; at most"
                 f" {self.limits.image_pixels / 1e6:g} are taken. Make it smaller first."
             )
 

@@ -151,8 +151,9 @@ class Submitting:
 
 def _full(kind: str, slots: int, most: int) -> str:
     what = f"{slots} pictures at once" if kind == "image" else "another film"
+    allowed = f"{most} {kind} task" + ("" if most == 1 else "s")
     return (
-        f"This account may have {most} {kind} tasks under way at once, and {what} would be more. Wait until one ends, "
+        f"This account may have {allowed} under way at once, and {what} would be more. Wait until one ends, "
         "cancel one, or choose a larger plan."
     )
 

@@ -20,6 +20,9 @@ from kinora.service.tasks.task import Task
 
 __all__ = ["Tasks"]
 
+_STANDS = {"submitted": "still waits", "processing": "is under way"}
+"""How a task that is not over stands."""
+
 
 class Tasks(Reading):
     """The HTTP side of the tasks; `leasing` is the workers'."""
@@ -92,7 +95,7 @@ class Tasks(Reading):
         """Forget a task and its outputs. Raises `Clash` for one that is not over."""
         task = self.get(account_id, task_id)
         if not task.ended:
-            raise Clash(f"Task {task_id} is {task.state}; cancel it before you delete it.")
+            raise Clash(f"Task {task_id} {_STANDS[task.state]}; cancel it before you delete it.")
         now = now_ms()
         with self._database.write() as c:
             c.execute(update(tasks).where(tasks.c.id == task_id).values(deleted_at=now))
@@ -115,7 +118,8 @@ class Tasks(Reading):
             if state is None:
                 raise Missing(f"There is no task {task_id}.")
             if state != "submitted":
-                raise Clash(f"Task {task_id} is {state}; only a task that waits can be {done}.")
+                stands = _STANDS.get(state, "is over")
+                raise Clash(f"Task {task_id} {stands}; only a task that waits can be {done}.")
             yield c
 
     def _tell(self, c: Connection, account_id: int | None, task_id: int, body: dict[str, Any]) -> None:

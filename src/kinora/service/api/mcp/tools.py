@@ -14,6 +14,7 @@ from pydantic import Field
 
 from kinora import __version__
 from kinora.service.api.mcp.native import Native, Trouble
+from kinora.service.api.mcp.strict import StrictServer
 
 __all__ = ["server_for"]
 
@@ -21,7 +22,7 @@ INSTRUCTIONS = (
     "Makes films and pictures with a Kinora service. Creating answers at once with a generationId, unless you wait; "
     "ask query_tasks until its status is succeed or failed. The works' links end after a day: save the files."
 )
-Prompt = Annotated[str, Field(description="What is to be seen, Chinese or English.", min_length=1)]
+Prompt = Annotated[str, Field(description="What is to be seen, Chinese or English.", min_length=1, pattern=r"\S")]
 Model = Annotated[str, Field(description="A model that who_am_i lists; empty for the default.")]
 Seconds = Annotated[float, Field(description="How long the film is to be.", gt=0, le=600)]
 Aspect = Annotated[
@@ -48,7 +49,7 @@ def server_for(native: Native) -> MCPServer:
         async with native:
             yield
 
-    server = MCPServer(
+    server = StrictServer(
         "kinora", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING", lifespan=while_open
     )
     _add_makers(server, native)

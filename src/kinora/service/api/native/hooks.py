@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
+from fastapi import Body
 from pydantic import Field
 
 from kinora.service.api.auth import Serving, Signed
@@ -24,7 +25,7 @@ class Secret(Shape):
 
 
 class Rotation(Shape):
-    """How a secret is replaced."""
+    """How a secret is replaced; may be left out."""
 
     emergency: bool = Field(default=False, description="Whether the old one ends at once instead of in seven days.")
 
@@ -69,7 +70,9 @@ def get_webhook_secret(service: Serving, caller: Signed) -> Secret:
 
 
 @router.post("/webhook/rotate", operation_id="rotate_webhook_secret")
-def rotate_webhook_secret(service: Serving, caller: Signed, rotation: Rotation) -> Secret:
+def rotate_webhook_secret(
+    service: Serving, caller: Signed, rotation: Annotated[Rotation, Body(default_factory=Rotation)]
+) -> Secret:
     """A new secret, or the first; for seven days callbacks carry both signatures."""
     return Secret(secret=service.webhooks.rotate(caller.account.id, emergency=rotation.emergency))
 
