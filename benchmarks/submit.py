@@ -41,8 +41,8 @@ REQUEST = {
 class Bench:
     def __init__(self, settings: Settings) -> None:
         self.database: Database = open_database(settings)
-        Engine.migrate(self.database)
         self.engine = Engine(self.database)
+        self.engine.warm()
         self.ledger = Ledger(self.database)
         self.tasks = Tasks(self.database, settings, self.ledger, self.engine, lambda _c, _task: None)
         accounts = Accounts(self.database, Sealer(settings))

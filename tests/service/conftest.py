@@ -42,7 +42,9 @@ def postgres_template(postgres_server: str) -> str:
     _run(postgres_server, "CREATE DATABASE template_kinora")
     database = Database(url)
     database.migrate()
-    Engine.migrate(database)
+    engine = Engine(database)
+    engine.warm()
+    engine.close()
     database.close()
     return "template_kinora"
 

@@ -47,7 +47,7 @@ def serve_until_told(settings: Settings) -> int:
     from kinora.service.serving import bound, first_key, serve
 
     listening = bound(settings)
-    service = open_service(settings)
+    service = open_service(settings, warm=False)
     host, port = listening.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     first = first_key(service)

@@ -6,13 +6,18 @@ must happen once is decided by our own tables, so a workflow that runs twice doe
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 from sqlalchemy import Connection, String, TableClause, cast, column, delete, or_, select, table, update
 
 from kinora.service.store import Database
 from kinora.service.store.tables import tasks
+
+if TYPE_CHECKING:
+    # Loading it takes a third of the service's start: it comes when the service answers already (`Engine.warm`).
+    from dbos import DBOSClient, DBOSConfig, EnqueueOptions
 
 __all__ = ["FLOW", "SCHEMA", "Engine", "config_of", "queue_of"]
 
@@ -37,6 +42,8 @@ def queue_of(model: str) -> str:
 
 def config_of(database: Database, worker_id: str) -> DBOSConfig:
     """How a worker starts DBOS."""
+    from dbos import DBOSConfig, DBOSPortableJSONSerializer
+
     return DBOSConfig(
         name=NAME,
         system_database_url=database.url,
@@ -52,25 +59,35 @@ class Engine:
     """The service's side of the queue; needs no launched DBOS."""
 
     def __init__(self, database: Database) -> None:
-        self._client = DBOSClient(
-            system_database_url=database.url,
-            serializer=DBOSPortableJSONSerializer(),
-            application_name=NAME,
-            lazy=True,
-        )
+        self._database = database
+        self._warming = threading.Lock()
+        self._client: DBOSClient | None = None
         self._schema = None if database.is_sqlite else "dbos"
         self._flows = self._its_table(
             "workflow_status", "workflow_uuid", "status", "name", "priority", "executor_id", "owner_xid", "output",
             "error", "recovery_attempts", "started_at_epoch_ms", "completed_at", "delay_until_epoch_ms",
         )  # fmt: skip
 
-    @staticmethod
-    def migrate(database: Database) -> None:
-        """Bring DBOS's tables up to date; safe from several processes at once."""
-        DBOS.migrate(database.url)
+    def warm(self) -> None:
+        """Load DBOS and bring its tables up to date, once; safe from several processes at once. Not within a writing
+        transaction: SQLite has one writer.
+        """
+        with self._warming:
+            if self._client is not None:
+                return
+            from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+
+            DBOS.migrate(self._database.url)
+            self._client = DBOSClient(
+                system_database_url=self._database.url,
+                serializer=DBOSPortableJSONSerializer(),
+                application_name=NAME,
+                lazy=True,
+            )
 
     def enqueue(self, c: Connection, task_id: int, model: str, turn: int) -> None:
-        """Hand a task over, within the caller's transaction."""
+        """Hand a task over, within the caller's transaction; the engine is warm."""
+        assert self._client is not None
         options: EnqueueOptions = {
             "workflow_name": FLOW,
             "queue_name": queue_of(model),
@@ -167,7 +184,8 @@ class Engine:
         return len(ids)
 
     def close(self) -> None:
-        self._client.destroy()
+        if self._client is not None:
+            self._client.destroy()
 
     def _its_table(self, name: str, *columns: str) -> TableClause:
         return table(name, *map(column, columns), schema=self._schema)

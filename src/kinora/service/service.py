@@ -78,12 +78,15 @@ class _Outward:
             self.service.webhooks.queue(c, task.account_id, task.id, task.callback_url, body)
 
 
-def open_service(settings: Settings) -> Service:
-    """The service that the settings describe; the schema is brought up to date."""
+def open_service(settings: Settings, *, warm: bool = True) -> Service:
+    """The service that the settings describe; the schema is brought up to date. Without `warm` the queue's engine is
+    left for later (`Engine.warm`; a task that comes in sooner waits for it).
+    """
     database = open_database(settings)
-    Engine.migrate(database)
     sealer, outward = Sealer(settings), _Outward()
     ledger, engine = Ledger(database), Engine(database)
+    if warm:
+        engine.warm()
     objects = Objects(settings)
     assets = Assets(database, objects, sealer, settings)
     catalogue = Catalogue(settings.model_names)

@@ -81,19 +81,25 @@ def serve(service: Service, listening: socket.socket, on_ready: Callable[[], Non
     settings, ended = service.settings, threading.Event()
     keeper = Keeper(settings, Workers(service.database, settings))
     sender = Sender(service.database, service.sealer, settings)
-    for name, work in (
-        ("workers", lambda: keeper.run(ended)),
-        ("sweep", lambda: Sweeper(service).run(ended)),
-        ("callbacks", lambda: sender.run(ended)),
-    ):
-        threading.Thread(target=work, name=name, daemon=True).start()
+
+    def sweep() -> None:
+        service.engine.warm()
+        Sweeper(service).run(ended)
+
+    def ready() -> None:
+        on_ready()
+        # Only now: what they load would hold up the first answer.
+        for name, work in (("workers", keeper.run), ("callbacks", sender.run)):
+            threading.Thread(target=work, args=(ended,), name=name, daemon=True).start()
+        threading.Thread(target=sweep, name="sweep", daemon=True).start()
+
     app = create_app(service)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5,
         proxy_headers=False,
     )  # fmt: skip
     # Streams of events end at once: they would go on for as long as a client listens.
-    server = Server(config, on_ready, on_exit=app.state.feed.close)
+    server = Server(config, ready, on_exit=app.state.feed.close)
     try:
         server.run(sockets=[listening])
     finally:

@@ -20,10 +20,10 @@ class Desk:
     """What a test of tasks works with."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        Engine.migrate(database)
         self.database = database
         self.ledger = Ledger(database)
         self.engine = Engine(database)
+        self.engine.warm()
         self.told: list[Task] = []
         self._given: dict[int, int] = {}
         self.tasks = Tasks(database, settings, self.ledger, self.engine, self._tell)

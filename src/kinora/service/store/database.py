@@ -12,9 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from kinora.core.errors import OutputError
@@ -22,6 +20,8 @@ from kinora.service.settings import Settings
 
 __all__ = ["Database", "open_database"]
 
+HEAD = "0001"
+"""The newest of the migrations: a schema that stands there needs none, and alembic is not loaded."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 30_000
 """How long a writer waits for another one."""
@@ -61,6 +61,11 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema up to date; safe to call from several processes at once."""
+        if self._schema() == HEAD:
+            return
+        from alembic import command
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self._writing.begin() as connection:
@@ -71,6 +76,14 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _schema(self) -> str | None:
+        """The revision that the schema stands at; None for an empty database."""
+        with self.read() as c:
+            if not inspect(c).has_table("alembic_version"):
+                return None
+            revision: str | None = c.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            return revision
 
 
 def open_database(settings: Settings) -> Database:

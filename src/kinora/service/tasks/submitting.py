@@ -44,6 +44,7 @@ class Announce(Protocol):
 class Queue(Protocol):
     """What submitting needs of the engine."""
 
+    def warm(self) -> None: ...
     def enqueue(self, c: Connection, task_id: int, model: str, turn: int) -> None: ...
 
 
@@ -92,6 +93,7 @@ class Submitting:
 
         Raises `TooManyTasks`, `OutOfUnits` (from the ledger) and `Clash`.
         """
+        self._queue.warm()
         try:
             return self._accepted(asked)
         except IntegrityError:
