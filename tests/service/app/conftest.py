@@ -115,7 +115,7 @@ def settings_for() -> Callable[..., Settings]:
     def make(folder: Path, **values: Any) -> Settings:
         usual = {
             "port": 0, "loopback": True, "secret": "a secret of thirty-two characters!", "serves": "stub",
-            "requests_per_minute": 0, "poll_seconds": 0.05, "beat_seconds": 0.5, "lease_seconds": 10,
+            "requests_per_minute": 1_000_000, "poll_seconds": 0.05, "beat_seconds": 0.5, "lease_seconds": 10,
             "grace_seconds": 1,
         }  # fmt: skip
         return Settings(data=folder, **(usual | values))

@@ -161,7 +161,7 @@ def test_what_the_loaded_model_cannot_do_is_a_bad_value(served_class: Any, setti
     manifest |= {"name": "plain", "family": "wan", "preset": "wan2.1-t2v-1.3b"}
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    served = served_class(settings_for(tmp_path, models=str(tmp_path / "plain")))
+    served = served_class(settings_for(tmp_path, serves=str(tmp_path / "plain")))
     try:
         client = served.client()
         pixels = io.BytesIO()

@@ -83,7 +83,7 @@ class Shared:
 def settings_of(folder: Path, **values: Any) -> Settings:
     return Settings(
         data=folder, port=0, loopback=True, secret="a secret of thirty-two characters!", serves="stub",
-        requests_per_minute=0, poll_seconds=0.05, beat_seconds=0.5, lease_seconds=10, grace_seconds=1, **values,
+        requests_per_minute=1_000_000, poll_seconds=0.05, beat_seconds=0.5, lease_seconds=10, grace_seconds=1, **values,
     )  # fmt: skip
 
 
