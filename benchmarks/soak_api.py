@@ -38,7 +38,9 @@ def serving(folder: Path, **settings: Any) -> Iterator[tuple[Any, str]]:
     from kinora.service.service import open_service
     from kinora.service.settings import Settings
 
-    service = open_service(Settings(data=folder, serves="stub", requests_per_minute=1_000_000, open_accounts=True, **settings))
+    service = open_service(
+        Settings(data=folder, serves="stub", requests_per_minute=1_000_000, open_accounts=True, **settings)
+    )
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(service), log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -310,7 +310,8 @@ def free_port() -> int:
 def settings_for(folder: Path, database: str = "") -> Settings:
     return Settings(
         data=folder / "data", database=database, secret=SECRET, port=free_port(), serves="stub", workers=0,
-        loopback=True, lease_seconds=4.0, beat_seconds=0.5, poll_seconds=0.05, attempts=10, requests_per_minute=1_000_000,
+        loopback=True, lease_seconds=4.0, beat_seconds=0.5, poll_seconds=0.05, attempts=10,
+        requests_per_minute=1_000_000,
     )  # fmt: skip
 
 

@@ -136,7 +136,8 @@ class Served:
 def settings_of(folder: Path, **values: Any) -> Settings:
     usual = {
         "port": 0, "loopback": True, "secret": "a secret of thirty-two characters!", "serves": "stub",
-        "requests_per_minute": 1_000_000, "poll_seconds": 0.05, "beat_seconds": 0.5, "lease_seconds": 10, "grace_seconds": 1,
+        "requests_per_minute": 1_000_000, "poll_seconds": 0.05, "beat_seconds": 0.5, "lease_seconds": 10,
+        "grace_seconds": 1,
     }  # fmt: skip
     return Settings(data=folder, **(usual | values))
 

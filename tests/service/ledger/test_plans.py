@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from kinora.service.plans import PLANS, due
+from kinora.service.settings import Settings
 
 
 def ms(*moment: int) -> int:
@@ -24,7 +25,11 @@ def test_the_plans_there_are() -> None:
     }  # fmt: skip
     assert PLANS["free"].video_slots == 1
     assert all(plan.image_slots >= 9 for plan in PLANS.values()), "one task may ask for nine pictures"
-    assert [plan.label for plan in PLANS.values()] == [True] * 5 + [False]
+
+
+def test_every_plan_is_labelled_unless_the_operator_says_otherwise() -> None:
+    assert all(Settings().labels(name) for name in PLANS)
+    assert [Settings(unlabelled="house, ultra").labels(name) for name in PLANS] == [True] * 4 + [False] * 2
 
 
 def test_higher_plans_have_no_less() -> None:
