@@ -275,7 +275,7 @@ def test_ctrl_c_says_how_to_go_on(hub, store):
     )
     assert hub.stalled.wait(60)
     child.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    time.sleep(2)  # on a busy machine the signal is heard late
     hub.stall.clear()
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130, said
