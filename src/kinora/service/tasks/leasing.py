@@ -16,7 +16,7 @@ from kinora.service.store.tables import accounts, events, numbers, outputs, task
 from kinora.service.tasks.submitting import Announce, Holds
 from kinora.service.tasks.task import ENDED, NewOutput, Output, Task
 
-__all__ = ["Fenced", "Lease", "Leasing", "Outcome", "Progress", "Refusal", "close_task"]
+__all__ = ["Fenced", "Lease", "Leasing", "Outcome", "Progress", "Refusal", "close_task", "tell"]
 
 DAY_MS = 86_400_000
 
@@ -108,7 +108,7 @@ class Leasing:
             c.execute(
                 update(numbers).where(numbers.c.name == "turn", numbers.c.value < task.turn).values(value=task.turn)
             )
-            _tell(c, task, "state", {"state": "processing", "attempt": task.attempts})
+            tell(c, task.account_id, task_id, "state", {"state": "processing", "attempt": task.attempts})
             if task.attempts == 1:
                 self._announce(c, task)
         return Lease(task=task, epoch=task.epoch, worker_id=worker_id)
@@ -128,9 +128,9 @@ class Leasing:
             ).first()
             if row is None:
                 raise Fenced(f"Task {lease.task.id} is no longer this worker's.")
-            _tell(c, lease.task, "progress", values)
+            tell(c, lease.task.account_id, lease.task.id, "progress", values)
             if preview is not None:
-                _tell(c, lease.task, "preview", {"url": preview})
+                tell(c, lease.task.account_id, lease.task.id, "preview", {"url": preview})
         return bool(row[0])
 
     def wanted(self, lease: Lease) -> bool:
@@ -214,7 +214,7 @@ def close_task(
     told: dict[str, Any] = {"state": task.state}
     if task.code:
         told |= {"code": task.code, "message": task.message}
-    _tell(c, task, "state", told)
+    tell(c, task.account_id, task_id, "state", told)
     announce(c, task)
     return task
 
@@ -236,8 +236,7 @@ def _output_row(task: RowMapping, new: NewOutput, place: int, now: int, keep_ms:
     }  # fmt: skip
 
 
-def _tell(c: Connection, task: Task, kind: str, body: Mapping[str, Any]) -> None:
-    c.execute(
-        insert(events),
-        {"account_id": task.account_id, "task_id": task.id, "kind": kind, "body": dict(body), "created_at": now_ms()},
-    )
+def tell(c: Connection, account_id: int, task_id: int, kind: str, body: Mapping[str, Any]) -> None:
+    """Write an event of a task."""
+    row = {"account_id": account_id, "task_id": task_id, "kind": kind, "body": dict(body), "created_at": now_ms()}
+    c.execute(insert(events), row)

@@ -13,7 +13,7 @@ from kinora.service.store import Database
 from kinora.service.store.tables import events, outputs, tasks
 from kinora.service.tasks.task import Event, Output, Task
 
-__all__ = ["Reading"]
+__all__ = ["WAITS", "Reading", "by_id"]
 
 LARGEST = 2**63
 """What no id reaches, and no database takes."""
@@ -28,9 +28,7 @@ class Reading:
 
     def get(self, account_id: int | None, task_id: int) -> Task:
         """Raises `Missing`."""
-        if not 0 < task_id < LARGEST:
-            raise Missing(f"There is no task {task_id}.")
-        return self._one(account_id, tasks.c.id == task_id, f"There is no task {task_id}.")
+        return self._one(account_id, by_id(tasks.c.id, task_id), f"There is no task {task_id}.")
 
     def find(self, account_id: int, external_id: str) -> Task:
         """By the id that its owner gave it; raises `Missing`."""
@@ -40,8 +38,7 @@ class Reading:
 
     def output(self, account_id: int | None, output_id: int) -> Output:
         """Raises `Missing` for one that is deleted, too."""
-        known = outputs.c.id == output_id if 0 < output_id < LARGEST else false()
-        query = select(outputs).where(known, outputs.c.deleted_at.is_(None))
+        query = select(outputs).where(by_id(outputs.c.id, output_id), outputs.c.deleted_at.is_(None))
         with self._database.read() as c:
             row = c.execute(query.where(*_of(outputs.c.account_id, account_id))).mappings().first()
         if row is None:
@@ -121,6 +118,11 @@ class Reading:
             for row in c.execute(select(outputs).where(*chosen).order_by(outputs.c.place)).mappings():
                 made[row["task_id"]].append(Output.of(row))
         return [Task.of(row, made.get(row["id"], ())) for row in rows]
+
+
+def by_id(column: ColumnElement[int], wanted: int) -> ColumnElement[bool]:
+    """A row by its id; none by a number that no database takes."""
+    return column == wanted if 0 < wanted < LARGEST else false()
 
 
 def _of(column: ColumnElement[int], account_id: int | None) -> list[ColumnElement[bool]]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
 from kinora.service.engine import Engine
 from kinora.service.errors import Clash, Missing
 from kinora.service.settings import Settings
 from kinora.service.store import Database, now_ms
-from kinora.service.store.tables import assets, events, outputs, tasks
-from kinora.service.tasks.leasing import DAY_MS, Fenced, Leasing, Outcome, close_task
-from kinora.service.tasks.reading import WAITS, Reading
+from kinora.service.store.tables import assets, outputs, tasks
+from kinora.service.tasks.leasing import DAY_MS, Fenced, Leasing, Outcome, close_task, tell
+from kinora.service.tasks.reading import WAITS, Reading, by_id
 from kinora.service.tasks.submitting import Announce, Holds, Submission, Submitting
 from kinora.service.tasks.task import Task
 
@@ -64,24 +63,23 @@ class Tasks(Reading):
 
     def pause(self, account_id: int | None, task_id: int) -> Task:
         """Keep a task that waits from being made. Raises `Clash` for one that does not wait."""
-        with self._waiting(account_id, task_id, "paused") as c:
+        with self._waiting(account_id, task_id, "paused") as (c, owner):
             c.execute(update(tasks).where(tasks.c.id == task_id).values(paused=True, updated_at=now_ms()))
             self._engine.pause(c, task_id)
-            self._tell(c, account_id, task_id, {"state": "submitted", "paused": True})
+            tell(c, owner, task_id, "state", {"state": "submitted", "paused": True})
         return self.get(account_id, task_id)
 
     def go_on(self, account_id: int | None, task_id: int) -> Task:
         """Let a paused task be made. Raises `Clash` for one that is under way or over."""
-        with self._waiting(account_id, task_id, "resumed") as c:
+        with self._waiting(account_id, task_id, "resumed") as (c, owner):
             c.execute(update(tasks).where(tasks.c.id == task_id).values(paused=False, updated_at=now_ms()))
             self._engine.go_on(c, task_id)
-            self._tell(c, account_id, task_id, {"state": "submitted", "paused": False})
+            tell(c, owner, task_id, "state", {"state": "submitted", "paused": False})
         return self.get(account_id, task_id)
 
     def move_first(self, account_id: int | None, task_id: int) -> Task:
         """Put a task before its account's others. Raises `Clash` for one that does not wait."""
-        with self._waiting(account_id, task_id, "moved") as c:
-            owner = select(tasks.c.account_id).where(tasks.c.id == task_id).scalar_subquery()
+        with self._waiting(account_id, task_id, "moved") as (c, owner):
             first = c.execute(
                 select(func.min(tasks.c.turn)).where(*WAITS, tasks.c.account_id == owner, tasks.c.id != task_id)
             ).scalar()
@@ -107,22 +105,18 @@ class Tasks(Reading):
             c.execute(update(outputs).where(*here).values(deleted_at=now, expires_at=now))
 
     @contextmanager
-    def _waiting(self, account_id: int | None, task_id: int, done: str) -> Iterator[Connection]:
-        """A transaction on a task that waits; raises `Missing` or `Clash` for any other."""
-        query = select(tasks.c.state).where(tasks.c.id == task_id, tasks.c.deleted_at.is_(None)).with_for_update()
+    def _waiting(self, account_id: int | None, task_id: int, done: str) -> Iterator[tuple[Connection, int]]:
+        """A transaction on a task that waits, and its owner; raises `Missing` or `Clash` for any other task."""
+        query = select(tasks.c.state, tasks.c.account_id).where(
+            by_id(tasks.c.id, task_id), tasks.c.deleted_at.is_(None)
+        )
         if account_id is not None:
             query = query.where(tasks.c.account_id == account_id)
-        self.get(account_id, task_id)
         with self._database.write() as c:
-            state = c.execute(query).scalar()
-            if state is None:
+            row = c.execute(query.with_for_update()).first()
+            if row is None:
                 raise Missing(f"There is no task {task_id}.")
-            if state != "submitted":
-                stands = _STANDS.get(state, "is over")
+            if row.state != "submitted":
+                stands = _STANDS.get(row.state, "is over")
                 raise Clash(f"Task {task_id} {stands}; only a task that waits can be {done}.")
-            yield c
-
-    def _tell(self, c: Connection, account_id: int | None, task_id: int, body: dict[str, Any]) -> None:
-        owner = account_id or c.execute(select(tasks.c.account_id).where(tasks.c.id == task_id)).scalar_one()
-        row = {"account_id": owner, "task_id": task_id, "kind": "state", "body": body, "created_at": now_ms()}
-        c.execute(insert(events), row)
+            yield c, row.account_id
