@@ -105,7 +105,8 @@ def with_worker(made: Running) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, **environment_of(made.settings), "KINORA_STUB_FAULTS": "1", "OMP_NUM_THREADS": "1"}
     with (made.settings.data / "worker.log").open("wb") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())", "worker"],
+            [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())", "worker",
+     "--parent", str(os.getpid())],
             env=environment, stdout=log, stderr=log,
         )  # fmt: skip
         try:

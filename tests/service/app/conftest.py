@@ -177,7 +177,14 @@ def worker(tmp_path_factory: pytest.TempPathFactory, settings_for: Callable[...,
     made = Served.start(settings_for(tmp_path_factory.mktemp("worker")))
     environment = {**os.environ, **environment_of(made.service.settings), "OMP_NUM_THREADS": "1"}
     log = (made.service.settings.data / "worker.log").open("wb")
-    command = [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())", "worker"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from kinora.cli.main import main; sys.exit(main())",
+        "worker",
+        "--parent",
+        str(os.getpid()),
+    ]
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         yield made

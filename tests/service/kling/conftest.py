@@ -194,7 +194,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     environment = {**os.environ, **environment_of(settings), "KINORA_STUB_FAULTS": "1", "OMP_NUM_THREADS": "1"}
     log = (settings.data / "worker.log").open("wb")
     worker = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())", "worker"],
+        [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())", "worker",
+     "--parent", str(os.getpid())],
         env=environment, stdout=log, stderr=log,
     )  # fmt: skip
     ended = threading.Event()
