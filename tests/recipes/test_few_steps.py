@@ -69,7 +69,7 @@ def distil(work: Path, name: str, course: Course, config: RunConfig, teacher: st
     return distil_recipe(
         work / f"{name}.safetensors", work / f"{name}-run", TINY, config, course,
         teacher_path=work / f"{teacher}.safetensors", text_path=work / "text.safetensors",
-        codec_path=work / "codec.safetensors", library_folder=work / "library", say=lambda _: None,
+        codec_path=work / "codec.safetensors", library_folders=[work / "library"], say=lambda _: None,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
 
 def train(work: Work, config: RunConfig, size: Size = TINY, finish_in: float | None = None) -> bool:
     return transformer_recipe(
-        work / "transformer.safetensors", work / "run", size, config, library_folder=work / "library",
+        work / "transformer.safetensors", work / "run", size, config, library_folders=[work / "library"],
         codec_path=work / "codec.safetensors", text_path=work / "text.safetensors", finish_in=finish_in,
         say=work.said.append,
     )  # fmt: skip

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from kinora.codec import Codec
+from kinora.core.errors import InputError
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
 from kinora.language.tokenizer import Tokenizer
 from kinora.recipes.transformer import text_beside, write_generator
-from kinora.training.batches import ClipBatches
+from kinora.training.batches import ClipBatches, ManyBatches
 from kinora.training.generator import Generator, GeneratorJob, GeneratorStage, stage_batch
 from kinora.training.latents import FrameEncoder, LatentSet, encode_library
 from kinora.training.library import Library, LibraryConfig
@@ -27,13 +28,13 @@ from kinora.transformer.model import Transformer
 
 
 def fed(
-    folder: Path, config: LibraryConfig, encoder: FrameEncoder, tokenizer: Tokenizer
+    folder: Path, config: LibraryConfig, encoder: FrameEncoder, tokenizer: Tokenizer, *, maps: bool = True
 ) -> tuple[Library, ClipBatches]:
     library = render_library(folder, config)
     encode_library(folder, library.shards, encoder)
-    maps = MapSet([maps_path(library.stem(at)) for at in range(len(library.shards))], "cpu")
+    kept = MapSet([maps_path(library.stem(at)) for at in range(len(library.shards))], "cpu") if maps else None
     latents = LatentSet(folder, library.shards, encoder.key)
-    return library, ClipBatches(library, latents, tokenizer, text_length=24, device="cpu", maps=maps)
+    return library, ClipBatches(library, latents, tokenizer, text_length=24, device="cpu", maps=kept)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_heads_are_trained_and_checkpointed_but_not_written(
     assert not torch.equal(before, taught.model.maps.out.weight)
     assert any(name.startswith("maps.") for name in run.average.tensors)
     out = tmp_path / "transformer.safetensors"
-    write_generator(out, run, taught.model, tokenizer.to_json(), clips[0].folder, maps_weight=0.5)
+    write_generator(out, run, taught.model, tokenizer.to_json(), [clips[0].folder], maps_weight=0.5)
     part = load_part(out, "transformer")
     assert part.tensors.keys() == taught.model.transformer.state_dict().keys()
     assert part.record["auxiliary"] == {"maps": 0.5}
@@ -133,3 +134,26 @@ def test_heads_are_trained_and_checkpointed_but_not_written(
     assert part.record["threads"] == torch.get_num_threads()
     assert set(part.record["throughput"]) == {"video"}
     assert not any("maps" in name for name in load_part(text_beside(out), "text").tensors)
+
+
+def test_of_several_libraries_each_step_shows_one_and_the_larger_more_often(
+    clips: tuple[Library, ClipBatches],
+    pictures: ClipBatches,
+    encoder: FrameEncoder,
+    tokenizer: Tokenizer,
+    tmp_path: Path,
+) -> None:
+    config = LibraryConfig(count=24, height=32, width=32, latent_frames=3, first_seed=900)
+    larger = fed(tmp_path, config, encoder, tokenizer, maps=False)[1]
+    both = ManyBatches([clips[1], larger])
+    assert (both.kept, both.latent_shape, both.has_maps, both.has_portraits) == (3, (3, 8, 2, 2), True, False)
+    assert both.spread() == larger.spread()
+    shown = [both.batch(0, step, size=2, latent_frames=3) for step in range(200)]
+    assert torch.equal(shown[7].clean_BCTHW, both.batch(0, 7, size=2, latent_frames=3).clean_BCTHW)
+    of_smaller = [batch.maps is not None for batch in shown]
+    assert 20 <= sum(of_smaller) <= 60, "6 clips of 30"
+    for step, smaller in enumerate(of_smaller):
+        alone = (clips[1] if smaller else larger).batch(0, step, size=2, latent_frames=3)
+        assert torch.equal(shown[step].clean_BCTHW, alone.clean_BCTHW)
+    with pytest.raises(InputError, match="one shape"):
+        ManyBatches([clips[1], pictures])

@@ -10,7 +10,7 @@ import torch
 
 from kinora.core.errors import InputError
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
-from kinora.language.tokenizer import EOS, Tokenizer, build_vocabulary
+from kinora.language.tokenizer import EOS, PAD, Tokenizer, build_vocabulary
 from kinora.training.batches import ClipBatches, token_table
 from kinora.training.latents import LatentSet
 from kinora.training.library import CAPTIONS, Library
@@ -62,11 +62,21 @@ def test_still_pictures_are_first_frames(batches: ClipBatches) -> None:
 
 def test_all_captions_of_a_clip_are_drawn(batches: ClipBatches, library: Library, tokenizer: Tokenizer) -> None:
     table = token_table(library.captions(), tokenizer, 64)
-    known = {tuple(row) for row in table.reshape(-1, 64).tolist()}
+    known = {tuple(token for token in row if token != PAD) for row in table.reshape(-1, 64).tolist()}
     drawn = [batches.batch(0, step, size=12, latent_frames=1).ids_BL for step in range(40)]
-    seen = {tuple(row) for ids_BL in drawn for row in ids_BL.tolist()}
+    seen = {tuple(token for token in row if token != PAD) for ids_BL in drawn for row in ids_BL.tolist()}
     assert seen <= known
     assert len(seen) > 0.9 * len(known)
+
+
+def test_no_column_of_a_batch_is_padding_throughout(batches: ClipBatches) -> None:
+    for step in range(10):
+        assert (batches.batch(0, step, size=2, latent_frames=1).ids_BL != PAD).any(dim=0).all()
+
+
+def test_the_spread_is_that_of_the_latents(batches: ClipBatches, latents: LatentSet, library: Library) -> None:
+    every = latents.take(np.arange(len(library)), np.tile(np.arange(3), (len(library), 1)), "cpu")
+    assert batches.spread() == pytest.approx(every.std(dim=(0, 2, 3, 4)).tolist(), abs=1e-3)
 
 
 def test_long_captions_are_cut_and_still_end(library: Library, tokenizer: Tokenizer) -> None:

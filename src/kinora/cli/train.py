@@ -123,8 +123,7 @@ def _add_text(steps: Steps[argparse.ArgumentParser]) -> None:
 
 def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "transformer", "train the transformer, and the text encoder with it", train_steps.transformer)
-    parser.add_argument("--library", type=Path, required=True)
-    parser.add_argument("--image-library", type=Path, help="single pictures, mixed into the steps")
+    _add_libraries(parser)
     parser.add_argument("--long-library", type=Path, help="clips of every latent frame, for a last stage")
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--text", type=Path, required=True)
@@ -148,13 +147,20 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     _add_run_options(parser)
 
 
+def _add_libraries(parser: argparse.ArgumentParser) -> None:
+    each = "several: each step shows one, the larger ones more often"
+    parser.add_argument("--library", type=Path, nargs="+", required=True, help=f"clips; {each}")
+    parser.add_argument(
+        "--image-library", type=Path, nargs="+", default=[], help="single pictures, mixed into the steps"
+    )
+
+
 def _add_distil(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "distil", "teach a student one call a step (guidance), or few steps", train_steps.distil)
     parser.add_argument("--teacher", type=Path, required=True, help="the trained transformer, or a student of guidance")
     parser.add_argument("--text", type=Path, required=True, help="the text encoder trained with it; stays as it is")
     parser.add_argument("--codec", type=Path, required=True)
-    parser.add_argument("--library", type=Path, required=True)
-    parser.add_argument("--image-library", type=Path, help="single pictures, mixed into the steps")
+    _add_libraries(parser)
     parser.add_argument("--stage", choices=("guidance", "steps"), required=True, help="what to teach")
     parser.add_argument("--few-steps", type=int, default=6, metavar="N", help="steps to teach (default: 6)")
     parser.add_argument(

@@ -137,8 +137,8 @@ def transformer(args: argparse.Namespace) -> bool:
     from kinora.recipes.transformer import transformer_recipe
 
     return transformer_recipe(
-        args.out, args.folder, _size(args), _run_config(args), library_folder=args.library, codec_path=args.codec,
-        text_path=args.text, image_library_folder=args.image_library, long_library_folder=args.long_library,
+        args.out, args.folder, _size(args), _run_config(args), library_folders=args.library, codec_path=args.codec,
+        text_path=args.text, image_library_folders=args.image_library, long_library_folder=args.long_library,
         start=args.start, compile_blocks=args.compile,
         finish_in=None if args.finish_in is None else 60.0 * args.finish_in, say=_say,
     )  # fmt: skip
@@ -152,8 +152,8 @@ def distil(args: argparse.Namespace) -> bool:
     return distil_recipe(
         args.out, args.folder, _size(args), dataclasses.replace(_run_config(args), optimiser=OPTIMISERS[args.stage]),
         Course(stage=args.stage, few_steps=args.few_steps, small_steps=args.small_steps), teacher_path=args.teacher,
-        text_path=args.text, codec_path=args.codec, library_folder=args.library,
-        image_library_folder=args.image_library, compile_blocks=args.compile, say=_say,
+        text_path=args.text, codec_path=args.codec, library_folders=args.library,
+        image_library_folders=args.image_library, compile_blocks=args.compile, say=_say,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from kinora.core.errors import InputError
 from kinora.presets import Sampling, tiny
 from kinora.recipes.sizes import Size
 from kinora.recipes.transformer import feed
-from kinora.training.batches import ClipBatches
+from kinora.training.batches import Batches
 from kinora.training.distil import DistilConfig, DistilJob
 from kinora.training.files import write_json
 from kinora.training.generator import GeneratorStage
@@ -69,8 +69,8 @@ def distil_recipe(
     teacher_path: Path,
     text_path: Path,
     codec_path: Path,
-    library_folder: Path,
-    image_library_folder: Path | None = None,
+    library_folders: Sequence[Path],
+    image_library_folders: Sequence[Path] = (),
     compile_blocks: bool = False,
     say: Callable[[str], None] = print,
 ) -> bool:
@@ -87,10 +87,10 @@ def distil_recipe(
     # A student learns from its teacher alone: no maps.
     unmapped = dataclasses.replace(size.objective, maps=0.0)
     size = dataclasses.replace(size, text_length=text.config.length, objective=unmapped)
-    clips = feed(folder, library_folder, codec_path, tokenizer, size, config)
-    pictures = None
-    if image_library_folder is not None:
-        pictures = feed(folder, image_library_folder, codec_path, tokenizer, size, config)
+    clips = feed(folder, library_folders, codec_path, tokenizer, size, config)
+    pictures = (
+        feed(folder, image_library_folders, codec_path, tokenizer, size, config) if image_library_folders else None
+    )
     job = DistilJob(
         student, teacher, text, _stages(clips, pictures, size), config=lessons, device=config.device,
         compile_blocks=compile_blocks,
@@ -98,7 +98,7 @@ def distil_recipe(
     run = Run(folder, job, config, say)
     finished = run.go()
     averaged = {**student.state_dict(), **run.average.tensors}
-    strayed, library = None, Library(library_folder).config
+    strayed, library = None, Library(library_folders[0]).config
     if finished:
         before, after = (job.strayed(weights, seed=CHECK_SEED) for weights in (teacher.state_dict(), averaged))
         strayed = {"before": before, "after": after}
@@ -159,7 +159,7 @@ def _transformer(part: Part) -> Transformer:
     return transformer
 
 
-def _stages(clips: ClipBatches, pictures: ClipBatches | None, size: Size) -> list[GeneratorStage]:
+def _stages(clips: Batches, pictures: Batches | None, size: Size) -> list[GeneratorStage]:
     """Clips, with steps of single pictures between."""
     video = GeneratorStage(
         stage=Stage(name="video", share=1.0, size=size.video_batch), batches=clips, latent_frames=clips.kept,

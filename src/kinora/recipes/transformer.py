@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from kinora.core.errors import InputError
 from kinora.language.tokenizer import Tokenizer
 from kinora.recipes.sizes import Size
-from kinora.training.batches import ClipBatches
+from kinora.training.batches import Batches, ClipBatches, ManyBatches
 from kinora.training.files import write_json
 from kinora.training.generator import Generator, GeneratorJob, GeneratorStage
 from kinora.training.latents import FrameEncoder, LatentSet, encode_library
@@ -43,10 +43,10 @@ def transformer_recipe(
     size: Size,
     config: RunConfig,
     *,
-    library_folder: Path,
+    library_folders: Sequence[Path],
     codec_path: Path,
     text_path: Path,
-    image_library_folder: Path | None = None,
+    image_library_folders: Sequence[Path] = (),
     long_library_folder: Path | None = None,
     start: Path | None = None,
     compile_blocks: bool = False,
@@ -55,8 +55,9 @@ def transformer_recipe(
 ) -> bool:
     """Train on a library; writes `out` (transformer) and `out` with "-text" (text encoder). True when finished.
 
-    `image_library_folder` holds single pictures that are mixed into the steps (many scenes for the cost of a few clips;
-    without it they are the clips' own first frames); `long_library_folder` holds clips of every latent frame for a last
+    Each step shows one of the libraries, the larger ones more often. `image_library_folders` hold single pictures that
+    are mixed into the steps (many scenes for the cost of a few clips; without them they are the clips' own first
+    frames); `long_library_folder` holds clips of every latent frame for a last
     stage at full length; `start` is a trained transformer to go on from, with its text encoder as `text_path`, on
     another machine or with another library; `finish_in` seconds amends the plan.
     """
@@ -65,14 +66,17 @@ def transformer_recipe(
     size = dataclasses.replace(size, codec=codec.config, text_width=text.config.width, text_length=text.config.length)
     _keep_recipe(folder, size)
     clips, pictures, long = (
-        None if path is None else feed(folder, path, codec_path, tokenizer, size, config)
-        for path in (library_folder, image_library_folder, long_library_folder)
+        feed(folder, paths, codec_path, tokenizer, size, config) if paths else None
+        for paths in (library_folders, image_library_folders, [long_library_folder] if long_library_folder else [])
     )
     assert clips is not None
+    begun = None if start is None else load_part(start, "transformer")
+    spread = clips.spread() if begun is None else begun.config.get("spread", ())
     torch.manual_seed(config.seed)
-    model = Generator(Transformer(size.transformer()), text, maps=clips.has_maps)
-    if start is not None:
-        _start_from(model.transformer, start)
+    transformer = Transformer(dataclasses.replace(size.transformer(), spread=spread))
+    if begun is not None:
+        _take_weights(transformer, begun, start)
+    model = Generator(transformer, text, maps=clips.has_maps)
     stages = _stages(clips, pictures, long, size)
     job = GeneratorJob(
         model, stages, objective=size.objective, tokenizer=tokenizer, codec=codec, prompts=PROMPTS,
@@ -82,15 +86,14 @@ def transformer_recipe(
     if finish_in is not None:
         run.amend(finish_in)
     finished = run.go()
-    write_generator(out, run, model, tokenizer.to_json(), library_folder, maps_weight=size.objective.maps)
+    write_generator(out, run, model, tokenizer.to_json(), library_folders, maps_weight=size.objective.maps)
     return finished
 
 
-def _start_from(transformer: Transformer, path: Path) -> None:
+def _take_weights(transformer: Transformer, part: Part, path: Path | None) -> None:
     """Take the weights of a trained transformer of the same configuration."""
-    part = load_part(path, "transformer")
-    held, wanted = part.config, json.loads(json.dumps(dataclasses.asdict(transformer.config)))
-    changed = sorted(name for name in wanted if wanted[name] != held.get(name))
+    wanted = json.loads(json.dumps(dataclasses.asdict(transformer.config)))
+    changed = sorted(name for name in wanted if wanted[name] != part.config.get(name, wanted[name]))
     if changed:
         raise InputError(
             f"{path} is a transformer of another {', '.join(changed)}; give the options it was trained with."
@@ -99,14 +102,17 @@ def _start_from(transformer: Transformer, path: Path) -> None:
 
 
 def write_generator(
-    out: Path, run: Run, model: Generator, vocabulary: str, library_folder: Path, *, maps_weight: float = 0.0
+    out: Path, run: Run, model: Generator, vocabulary: str, library_folders: Sequence[Path], *, maps_weight: float = 0.0
 ) -> None:
     """Write the averaged weights of a joint run as two parts, whatever step it has reached; heads are left behind."""
-    library = Library(library_folder)
+    libraries = [Library(folder) for folder in library_folders]
+    # Of several the one with the widest world speaks for the model.
+    library = max(libraries, key=lambda one: (one.config.world, len(one)))
     record = {
         **run.record(),
         "world": library.config.world,
         "library": dataclasses.asdict(library.config),
+        "libraries": [{**dataclasses.asdict(one.config), "count": len(one)} for one in libraries],
         "rendering": library.pace(),
         "auxiliary": {"maps": 0.0 if model.maps is None else maps_weight},
     }
@@ -145,6 +151,17 @@ def _keep_recipe(folder: Path, size: Size) -> None:
 
 
 def feed(
+    folder: Path, library_folders: Sequence[Path], codec_path: Path, tokenizer: Tokenizer, size: Size, config: RunConfig
+) -> Batches:
+    """Batches of some libraries."""
+    names = [path.name for path in library_folders]
+    if len(set(names)) < len(names):
+        raise InputError(f"Two of the libraries {', '.join(names)} have one name; a run tells them apart by it.")
+    parts = [_feed_one(folder, path, codec_path, tokenizer, size, config) for path in library_folders]
+    return parts[0] if len(parts) == 1 else ManyBatches(parts)
+
+
+def _feed_one(
     folder: Path, library_folder: Path, codec_path: Path, tokenizer: Tokenizer, size: Size, config: RunConfig
 ) -> ClipBatches:
     """Batches of one library; how much of it there was when the run began is noted: a resumed run sees the same."""
@@ -170,9 +187,7 @@ def feed(
     )  # fmt: skip
 
 
-def _stages(
-    clips: ClipBatches, pictures: ClipBatches | None, long: ClipBatches | None, size: Size
-) -> list[GeneratorStage]:
+def _stages(clips: Batches, pictures: Batches | None, long: Batches | None, size: Size) -> list[GeneratorStage]:
     """A few latent frames of every clip, with steps of single pictures between; before them a stage of pictures alone
     where one is asked for, after them whole clips where there are some.
     """

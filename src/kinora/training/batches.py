@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +18,18 @@ from torch import Tensor
 from kinora.control.frames import face_mask
 from kinora.control.references import REFERENCE_POSITIONS
 from kinora.core.errors import InputError
-from kinora.language.tokenizer import Tokenizer
+from kinora.language.tokenizer import PAD, Tokenizer
 from kinora.training.latents import LatentSet
 from kinora.training.library import CAPTIONS, Library
 from kinora.training.maps import MapSet, MapTargets
 from kinora.training.portrait_library import Portraits
 
-__all__ = ["Batch", "ClipBatches", "step_rng", "token_table"]
+__all__ = ["Batch", "Batches", "ClipBatches", "ManyBatches", "step_rng", "token_table"]
 
 FIRST_PLACE = 0.7
 """Share of portraits that stand at the first place for references: most films have one."""
+SPREAD_CLIPS = 256
+"""Clips whose latents tell how wide each channel spreads."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +64,38 @@ def token_table(captions: Sequence[Sequence[str]], tokenizer: Tokenizer, length:
     return table
 
 
+class Batches(Protocol):
+    """Where a stage's steps come from."""
+
+    @property
+    def kept(self) -> int:
+        """Latent frames there are of every clip."""
+        ...
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """(K, C, h, w) of one clip."""
+        ...
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether batches have truth maps, some of them at least."""
+        ...
+
+    @property
+    def has_portraits(self) -> bool:
+        """Whether a step may ask for references."""
+        ...
+
+    def spread(self) -> tuple[float, ...]:
+        """Standard deviation of each latent channel."""
+        ...
+
+    def batch(self, seed: int, step: int, *, size: int, latent_frames: int, references: bool = False) -> Batch:
+        """The batch of one step."""
+        ...
+
+
 class ClipBatches:
     """Batches from one library under one encoder and one vocabulary."""
 
@@ -89,6 +124,9 @@ class ClipBatches:
         if device != "cpu":
             latents.load(device)
 
+    def __len__(self) -> int:
+        return len(self._library)
+
     @property
     def kept(self) -> int:
         """Latent frames there are of every clip."""
@@ -108,6 +146,13 @@ class ClipBatches:
     def has_portraits(self) -> bool:
         """Whether a step may ask for references."""
         return self._portraits is not None
+
+    def spread(self) -> tuple[float, ...]:
+        """Standard deviation of each latent channel over some clips spread over the library."""
+        clips_B = np.unique(np.linspace(0, len(self._library) - 1, SPREAD_CLIPS).astype(np.int64))
+        frames_BT = np.tile(np.arange(self.kept), (len(clips_B), 1))
+        spread_C = self._latents.take(clips_B, frames_BT, self._device).std(dim=(0, 2, 3, 4))
+        return tuple(round(max(value, 1e-3), 4) for value in spread_C.tolist())
 
     def batch(self, seed: int, step: int, *, size: int, latent_frames: int, references: bool = False) -> Batch:
         """The batch of one step: `size` random clips, `latent_frames` of each one's kept latent frames (0 always).
@@ -144,12 +189,18 @@ class ClipBatches:
         return Batch(
             clean_BCTHW=self._latents.take(clips_B, frames_BT, self._device),
             position_BT=self._tensor(self._library.positions_NT[rows, frames_BT].astype(np.float32)),
-            ids_BL=self._tensor(tokens_BL.astype(np.int64)),
+            ids_BL=self._tensor(self._shortened(tokens_BL).astype(np.int64)),
             pose_BT12=self._tensor(self._library.pose_NT12[rows, frames_BT]),
             mouth_BTS=self._tensor(self._library.mouth_NTS[rows, frames_BT]),
             face_BTHW=face_mask(face_BT3, height, width),
             maps=None if self._maps is None else self._maps.take(clips_B, frames_BT),
         )
+
+    def _shortened(self, tokens_BL: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+        """Without the columns that no caption reaches, on CPU; the compiled kernels of a GPU want one shape."""
+        if self._device != "cpu":
+            return tokens_BL
+        return tokens_BL[:, : max(1, int((tokens_BL != PAD).sum(axis=1).max()))]
 
     def _choose(self, rng: np.random.Generator, latent_frames: int) -> npt.NDArray[np.int64]:
         if latent_frames >= self.kept:
@@ -159,6 +210,43 @@ class ClipBatches:
 
     def _tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(values).to(self._device, non_blocking=True)
+
+
+class ManyBatches:
+    """Batches from several libraries of one shape: each step shows one of them, the larger ones more often."""
+
+    def __init__(self, parts: Sequence[ClipBatches]) -> None:
+        if len({part.latent_shape for part in parts}) != 1:
+            shapes = ", ".join(str(part.latent_shape) for part in parts)
+            raise InputError(f"Libraries that are shown together keep clips of one shape; these keep {shapes}.")
+        self._parts = tuple(parts)
+
+    @property
+    def kept(self) -> int:
+        return self._parts[0].kept
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self._parts[0].latent_shape
+
+    @property
+    def has_maps(self) -> bool:
+        return any(part.has_maps for part in self._parts)
+
+    @property
+    def has_portraits(self) -> bool:
+        return any(part.has_portraits for part in self._parts)
+
+    def spread(self) -> tuple[float, ...]:
+        """That of the largest library."""
+        return max(self._parts, key=len).spread()
+
+    def batch(self, seed: int, step: int, *, size: int, latent_frames: int, references: bool = False) -> Batch:
+        """The batch of one step, from one library; with `references` from one that has portraits."""
+        parts = [part for part in self._parts if part.has_portraits or not references]
+        clips_P = np.array([len(part) for part in parts], dtype=np.float64)
+        part = parts[int(step_rng(seed, step, 3).choice(len(parts), p=clips_P / clips_P.sum()))]
+        return part.batch(seed, step, size=size, latent_frames=latent_frames, references=references)
 
 
 def _reference_places(rng: np.random.Generator, size: int) -> npt.NDArray[np.float32]:

@@ -22,7 +22,7 @@ from kinora.flow.state import initial_state
 from kinora.language.encoder import TextEncoder, token_ids
 from kinora.language.tokenizer import Tokenizer
 from kinora.training.auxiliary import MapHeads, Tap, map_block
-from kinora.training.batches import Batch, ClipBatches, step_rng
+from kinora.training.batches import Batch, Batches, step_rng
 from kinora.training.files import write_atomically
 from kinora.training.objective import ObjectiveConfig, draw_step, generator_loss
 from kinora.training.plan import Stage
@@ -52,12 +52,12 @@ class GeneratorStage:
     """A stage and how it is fed."""
 
     stage: Stage
-    batches: ClipBatches
+    batches: Batches
     latent_frames: int
     """Latent frames of each clip that a step shows; 1 trains on still pictures."""
     image_share: float = 0.0
     """Share of steps that show single latent frames of as many more clips instead."""
-    pictures: ClipBatches | None = None
+    pictures: Batches | None = None
     """Where these single frames come from; without it they are first frames of the clips."""
 
 

@@ -43,9 +43,20 @@ class TransformerConfig:
     """Numbers of mouth shapes per latent frame (48: 12 pixel frames of 4); 0 builds none."""
     place: bool = False
     """Whether each token is told where in the picture it lies (`kinora.transformer.place`); open weights are not."""
+    spread: tuple[float, ...] = ()
+    """Standard deviation of each latent channel, where the network predicts what the best linear guess leaves
+    (`kinora.transformer.guess`); empty where it predicts the velocity itself, as open weights do.
+    """
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
+        # Read from JSON it is a list.
+        object.__setattr__(self, "spread", tuple(self.spread))
+        if self.spread and (len(self.spread) != self.channels or min(self.spread) <= 0):
+            raise InputError(
+                f"The spread has {len(self.spread)} numbers, the smallest {min(self.spread):g}: one above zero is "
+                f"wanted for each of {self.channels} channels, or none at all."
+            )
         if self.width % self.heads or self.head_width % 2:
             raise InputError(
                 f"A width of {self.width} cannot be shared by {self.heads} heads: each needs an even width."

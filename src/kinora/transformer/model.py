@@ -28,6 +28,7 @@ from kinora.transformer.embeddings import (
     sinusoid,
     unpatchify,
 )
+from kinora.transformer.guess import add_linear_guess
 from kinora.transformer.place import PlaceEmbedding
 
 __all__ = ["Conditions", "Prepared", "Transformer", "compile_blocks"]
@@ -110,8 +111,8 @@ class Transformer(nn.Module):
         """
         if isinstance(conditions, Conditions):
             check_conditions(self.config, conditions)
-            # Learning goes through every row of a text, even where it happens to be zero.
-            conditions = self._prepare(conditions, collapse=False)
+            # On a GPU every text keeps its full length, so that compiled blocks meet one shape.
+            conditions = self._prepare(conditions, collapse=latent_BCTHW.device.type == "cpu")
         given = conditions.conditions
         self._check(latent_BCTHW, sigma_BTHW, position_BT, given)
         height, width = latent_BCTHW.shape[-2:]
@@ -122,7 +123,10 @@ class Transformer(nn.Module):
         rotary = rotary_table(position_BT, rows, columns, self.config.head_width)
         for block, context in zip(self.blocks, conditions.contexts, strict=True):
             x_BTSD = block(x_BTSD, modulation_U6D, row_BTM, rotary, context)
-        return unpatchify(self.head(x_BTSD, embedding_UD, row_BTM), height, width, self.config.patch)
+        told_BCTHW = unpatchify(self.head(x_BTSD, embedding_UD, row_BTM), height, width, self.config.patch)
+        if not self.config.spread:
+            return told_BCTHW
+        return add_linear_guess(told_BCTHW, latent_BCTHW, sigma_BTHW, self.config.spread)
 
     def _prepare(self, conditions: Conditions, *, collapse: bool) -> Prepared:
         config = self.config
