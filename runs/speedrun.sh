@@ -9,12 +9,12 @@ W=${WORK:-work/speedrun}
 OUT=${OUT:-$W/tiny}
 if [ -n "${REHEARSE:-}" ]; then
     S="--size smoke"; RS="--size smoke"
-    CODEC_CLIPS=32 PICTURES=64 CLIPS=64 READER_CLIPS=32 SCENES=60
-    TEXT=0.2 TRAIN=0.5 DECODER=0.2 READER=0.2
+    CODEC_CLIPS=32 PICTURES=64 CLIPS=64 LONG=16 READER_CLIPS=32 SCENES=60
+    TEXT=0.2 TRAIN=0.5 GUIDANCE=0.2 DECODER=0.2 READER=0.2
 else
     S="--size small"; RS="--size small --height 128 --width 128"
-    CODEC_CLIPS=128 PICTURES=${PICTURES:-8192} CLIPS=${CLIPS:-4096} READER_CLIPS=3000 SCENES=3000
-    TEXT=${TEXT:-8} TRAIN=${TRAIN:-90} DECODER=${DECODER:-15} READER=${READER:-25}
+    CODEC_CLIPS=128 PICTURES=${PICTURES:-4096} CLIPS=${CLIPS:-2048} LONG=${LONG:-256} READER_CLIPS=3000 SCENES=2500
+    TEXT=${TEXT:-6} TRAIN=${TRAIN:-90} GUIDANCE=${GUIDANCE:-10} DECODER=${DECODER:-15} READER=${READER:-25}
 fi
 mkdir -p "$W"
 
@@ -27,21 +27,26 @@ kinora() { nice -n 5 .venv/bin/kinora "$@"; }
 kinora train library --for codec $S --mix "$MIX" --clips $CODEC_CLIPS --processes 2 --out "$W/codec-library"
 kinora train codec $S --library "$W/codec-library" --run "$W/codec-run" --out "$W/codec.safetensors"
 
-# 2. Many single pictures, and clips kept as latents: five moments of each, eight captions each, maps of what they show; portraits of
-#    those who are in them.
-kinora train library $S --mix "$MIX" --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --processes 2 --out "$W/pictures"
-kinora train library $S --mix "$MIX" --clips "$CLIPS" --processes 2 --codec "$W/codec.safetensors" --out "$W/library"
-for library in pictures library; do
-    kinora train library --portraits --processes 2 --codec "$W/codec.safetensors" --out "$W/$library"
+# 2. Many single pictures, and clips kept as latents: five moments of each, eight captions each, maps of what they show; as many again of
+#    the plainer world 1.0; a few whole clips, because a film has all of its moments; portraits of those who are in them.
+L="kinora train library $S --processes 2 --codec $W/codec.safetensors"
+for mix in "$MIX" training; do
+    $L --mix "$mix" --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --out "$W/pictures-$mix"
+    $L --mix "$mix" --clips "$CLIPS" --out "$W/library-$mix"
+    $L --portraits --out "$W/library-$mix"
 done
+$L --mix "$MIX" --latent-frames 21 --clips "$LONG" --first-seed 300000000 --out "$W/long"
+SHOWN="--library $W/library-$MIX $W/library-training --image-library $W/pictures-$MIX $W/pictures-training --codec $W/codec.safetensors"
 
 # 3. Vocabulary and text encoder, from captions alone.
 kinora train text $S --mix "$MIX" --scenes $SCENES --minutes "$TEXT" --run "$W/text-run" --out "$W/text.safetensors"
 
-# 4. The transformer, and the text encoder with it; every task at its share (--share NAME=VALUE changes one).
-#    Watch $W/run/loss.png and the sheets beside it.
-kinora train transformer $S --image-library "$W/pictures" --library "$W/library" --codec "$W/codec.safetensors" \
-    --text "$W/text.safetensors" --minutes "$TRAIN" --run "$W/run" --out "$W/transformer.safetensors"
+# 4. The transformer, and the text encoder with it; every task at its share (--share NAME=VALUE changes one); then a student of it that
+#    needs one call a step. Watch $W/run/loss.png and the sheets beside it.
+kinora train transformer $S $SHOWN --long-library "$W/long" --text "$W/text.safetensors" --minutes "$TRAIN" \
+    --run "$W/run" --out "$W/transformer.safetensors"
+kinora train distil $S $SHOWN --stage guidance --text "$W/transformer-text.safetensors" --teacher "$W/transformer.safetensors" \
+    --minutes "$GUIDANCE" --run "$W/guidance-run" --out "$W/guidance.safetensors"
 
 # 5. The decoder's learned correction; the encoder, and so the latents, stay as they are.
 kinora train codec $S --library "$W/codec-library" --start "$W/codec.safetensors" --minutes "$DECODER" \
@@ -49,9 +54,9 @@ kinora train codec $S --library "$W/codec-library" --start "$W/codec.safetensors
 
 # 6. The reader, our judge, on clips of its own.
 kinora train library --for reader $RS --mix "$READER_MIX" --clips $READER_CLIPS --processes 2 --out "$W/reader-library"
-kinora train reader --library "$W/reader-library" --stills "$W/pictures" --minutes "$READER" --run "$W/reader-run" --out "$W/reader.safetensors"
+kinora train reader --library "$W/reader-library" --stills "$W/pictures-$MIX" --minutes "$READER" --run "$W/reader-run" --out "$W/reader.safetensors"
 
 # 7. One folder with a manifest, and a film from it.
 kinora train bundle --codec "$W/codec-trained.safetensors" --text "$W/transformer-text.safetensors" \
-    --transformer "$W/transformer.safetensors" --reader "$W/reader.safetensors" --out "$OUT"
+    --transformer "$W/guidance.safetensors" --reader "$W/reader.safetensors" --out "$OUT"
 kinora generate "a red ball rolls to the right on sand" --model "$OUT/." -o "$W/film.mp4" --force

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kinora.codec import CodecConfig
 from kinora.core.errors import InputError, WeightsError
@@ -18,7 +19,8 @@ from kinora.recipes.sizes import SIZES, Size, size_named
 from kinora.recipes.text import text_recipe
 from kinora.recipes.transformer import text_beside, transformer_recipe
 from kinora.training.objective import ObjectiveConfig
-from kinora.training.parts import load_codec, load_part, load_text, save_part
+from kinora.training.optimise import OptimiserConfig
+from kinora.training.parts import Part, load_codec, load_part, load_text, save_part
 from kinora.training.portrait_library import render_portraits
 from kinora.training.run import RunConfig
 from kinora.weights.manifest import read_manifest
@@ -146,6 +148,61 @@ def test_parts_that_do_not_belong_together_are_refused(work: Work) -> None:
     with pytest.raises(WeightsError, match="does not exist"):
         load_part(work / "nothing.safetensors", "codec")
     assert not (work / "wrong").exists()
+
+
+def test_a_wider_world_keeps_the_words_that_were_known(work: Work) -> None:
+    out = work / "words.safetensors"
+    assert text_recipe(out, work / "words-run", TINY, None, scenes=12, mix="wide", start=work / "text.safetensors")
+    known, words = load_text(work / "text.safetensors")
+    grown, more = load_text(out)
+    assert words.tokens != more.tokens
+    assert grown.layers.state_dict().keys() == known.layers.state_dict().keys()
+    sentence = "a red ball rolls. 一个蓝色的方块"
+    vectors = [
+        encoder(torch.tensor(tokenizer.batch([sentence], 24))) for encoder, tokenizer in ((known, words), (grown, more))
+    ]
+    assert torch.equal(*vectors)
+    record = load_part(out, "text").record
+    assert (record["world"], record["start"]["world"], "vocabulary" in record["start"]) == ("2.0", "1.0", False)
+    again = RunConfig(steps=2)
+    assert text_recipe(out, work / "words-run", TINY, again, scenes=12, mix="wide", start=work / "text.safetensors")
+    assert not torch.equal(load_text(out)[0].embedding.weight, grown.embedding.weight)
+
+
+def test_a_run_goes_on_from_trained_weights_with_its_head_or_a_new_one(work: Work) -> None:
+    begun = load_part(work / "transformer.safetensors", "transformer")
+    assert len(begun.config["spread"]) == 8
+    plain = {**begun.config, "spread": []}
+    save_part(work / "plain.safetensors", dataclasses.replace(begun, config=plain))
+
+    still = RunConfig(steps=1, optimiser=OptimiserConfig(muon_rate=0.0, adam_rate=0.0))
+
+    def go_on(name: str, start: str, **options: bool) -> Part:
+        transformer_recipe(
+            work / f"{name}.safetensors", work / name, TINY, still, library_folders=[work / "library"],
+            codec_path=work / "codec.safetensors", text_path=work / "text.safetensors", start=work / start,
+            say=work.said.append, **options,
+        )  # fmt: skip
+        return load_part(work / f"{name}.safetensors", "transformer")
+
+    same, unguessed = go_on("same", "transformer.safetensors"), go_on("unguessed", "plain.safetensors")
+    assert (same.config, unguessed.config) == (begun.config, plain)
+    new = go_on("new", "plain.safetensors", new_head=True)
+    assert new.config == begun.config
+    assert same.record["start"]["steps"] == begun.record["steps"]
+    for name, tensor in begun.tensors.items():
+        assert torch.equal(same.tensors[name], tensor)
+        assert torch.equal(unguessed.tensors[name], tensor)
+        assert torch.equal(new.tensors[name], 0 * tensor if name.startswith("head.head.") else tensor)
+
+
+def test_libraries_of_one_name_are_refused(work: Work) -> None:
+    with pytest.raises(InputError, match="have one name"):
+        transformer_recipe(
+            work / "x.safetensors", work / "x", TINY, RunConfig(steps=1),
+            library_folders=[work / "library", work / "elsewhere" / "library"], codec_path=work / "codec.safetensors",
+            text_path=work / "text.safetensors",
+        )  # fmt: skip
 
 
 def test_the_decoder_trains_on_an_encoder_that_stays(work: Work) -> None:

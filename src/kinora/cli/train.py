@@ -118,6 +118,11 @@ def _add_text(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "text", "train vocabulary and text encoder on captions alone", train_steps.text)
     parser.add_argument("--scenes", type=int, default=3000, help="scenes whose captions are read (8 of each)")
     parser.add_argument("--mix", default="training", help="training, or wide for world 2.0 (default: training)")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="go on from this trained encoder, with the words of this mix; --minutes 0 stops there",
+    )
     _add_run_options(parser)
 
 
@@ -128,6 +133,10 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="go on from this trained transformer, in a new run")
+    parser.add_argument(
+        "--new-head", action="store_true",
+        help="with --start: learn the head anew, on what the best linear guess leaves of the velocity",
+    )  # fmt: skip
     parser.add_argument("--image-share", type=float, help="share of the time for a first stage of pictures alone")
     parser.add_argument(
         "--picture-steps", type=float, help="share of the steps that show pictures, if not the preset's"

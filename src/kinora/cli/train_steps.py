@@ -128,8 +128,9 @@ def codec(args: argparse.Namespace) -> bool:
 def text(args: argparse.Namespace) -> bool:
     from kinora.recipes.text import text_recipe
 
+    config = _run_config(args) if args.minutes > 0 or args.steps else None
     return text_recipe(
-        args.out, args.folder, _size(args), _run_config(args), scenes=args.scenes, mix=args.mix, say=_say
+        args.out, args.folder, _size(args), config, scenes=args.scenes, mix=args.mix, start=args.start, say=_say
     )
 
 
@@ -139,7 +140,7 @@ def transformer(args: argparse.Namespace) -> bool:
     return transformer_recipe(
         args.out, args.folder, _size(args), _run_config(args), library_folders=args.library, codec_path=args.codec,
         text_path=args.text, image_library_folders=args.image_library, long_library_folder=args.long_library,
-        start=args.start, compile_blocks=args.compile,
+        start=args.start, new_head=args.new_head, compile_blocks=args.compile,
         finish_in=None if args.finish_in is None else 60.0 * args.finish_in, say=_say,
     )  # fmt: skip
 

@@ -134,15 +134,15 @@ def _libraries(manifest: Manifest) -> list[str]:
     rows = []
     for run, record in _records(manifest):
         held = record.get("library")
-        library = held if isinstance(held, Mapping) else {}
-        clips = library.get("count", record.get("clips"))
-        sides = [library.get(side) for side in ("height", "width")]
-        rows.append(
-            (
-                run, said(clips), NOT_RECORDED if None in sides else " x ".join(map(str, sides)),
-                *(said(library.get(name)) for name in ("latent_frames", "split", "mix", "first_seed", "world")),
-            )
-        )  # fmt: skip
+        for library in record.get("libraries", [held if isinstance(held, Mapping) else {}]):
+            clips = library.get("count", record.get("clips"))
+            sides = [library.get(side) for side in ("height", "width")]
+            rows.append(
+                (
+                    run, said(clips), NOT_RECORDED if None in sides else " x ".join(map(str, sides)),
+                    *(said(library.get(name)) for name in ("latent_frames", "split", "mix", "first_seed", "world")),
+                )
+            )  # fmt: skip
     head = ("taught", "clips", "height x width", "latent frames of each", "split", "mix", "first seed", "world")
     return table(head, rows)
 
@@ -202,7 +202,9 @@ def _probed(manifest: Manifest) -> list[str]:
 
 
 def _records(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every run's record, once, by the names of what it taught; the teachers of a student come behind it."""
+    """Every run's record, once, by the names of what it taught; behind a student its teachers, behind a run that went
+    on from other weights theirs.
+    """
     chains = {part: record for part, record in manifest.training.items() if part not in ("bundle", "probe")}
     told: list[tuple[list[str], Mapping[str, Any]]] = []
     for name, record in chains.items():
@@ -212,7 +214,8 @@ def _records(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 told.append(([name], record))
             else:
                 same.append(name)
-            name, record = f"{name}'s teacher", record.get("teacher")
+            before = "teacher" if "teacher" in record else "start"
+            name, record = f"{name}'s {before}", record.get(before)
     for names, record in told:
         yield " and ".join(names), record
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,8 +25,10 @@ from kinora.training.portrait_library import Portraits, encode_portraits, portra
 from kinora.training.run import Run, RunConfig
 from kinora.transformer.model import Transformer
 
-__all__ = ["PROMPTS", "transformer_recipe", "write_generator"]
+__all__ = ["PROMPTS", "transformer_recipe", "widest", "write_generator"]
 
+NOTED = "libraries.json"
+"""In a run's folder: how many shards of each library there were when it began."""
 PROMPTS = (
     "a red ball rolls to the right on sand",
     "一个蓝色的大方块在草地上向左滑动",
@@ -49,6 +52,7 @@ def transformer_recipe(
     image_library_folders: Sequence[Path] = (),
     long_library_folder: Path | None = None,
     start: Path | None = None,
+    new_head: bool = False,
     compile_blocks: bool = False,
     finish_in: float | None = None,
     say: Callable[[str], None] = print,
@@ -59,7 +63,8 @@ def transformer_recipe(
     are mixed into the steps (many scenes for the cost of a few clips; without them they are the clips' own first
     frames); `long_library_folder` holds clips of every latent frame for a last
     stage at full length; `start` is a trained transformer to go on from, with its text encoder as `text_path`, on
-    another machine or with another library; `finish_in` seconds amends the plan.
+    another machine or with another library; `new_head` with it learns the head anew, as weights need that predicted the
+    velocity itself and are to predict what the linear guess leaves; `finish_in` seconds amends the plan.
     """
     codec = load_codec(codec_path)
     text, tokenizer = load_text(text_path)
@@ -71,11 +76,11 @@ def transformer_recipe(
     )
     assert clips is not None
     begun = None if start is None else load_part(start, "transformer")
-    spread = clips.spread() if begun is None else begun.config.get("spread", ())
+    spread = clips.spread() if begun is None or new_head else begun.config.get("spread", ())
     torch.manual_seed(config.seed)
     transformer = Transformer(dataclasses.replace(size.transformer(), spread=spread))
     if begun is not None:
-        _take_weights(transformer, begun, start)
+        _take_weights(transformer, begun, start, new_head=new_head)
     model = Generator(transformer, text, maps=clips.has_maps)
     stages = _stages(clips, pictures, long, size)
     job = GeneratorJob(
@@ -86,33 +91,52 @@ def transformer_recipe(
     if finish_in is not None:
         run.amend(finish_in)
     finished = run.go()
-    write_generator(out, run, model, tokenizer.to_json(), library_folders, maps_weight=size.objective.maps)
+    write_generator(
+        out, run, model, tokenizer.to_json(), library_folders,
+        beside=[*image_library_folders, *([long_library_folder] if long_library_folder else [])],
+        maps_weight=size.objective.maps, start=None if begun is None else begun.record,
+    )  # fmt: skip
     return finished
 
 
-def _take_weights(transformer: Transformer, part: Part, path: Path | None) -> None:
-    """Take the weights of a trained transformer of the same configuration."""
+def _take_weights(transformer: Transformer, part: Part, path: Path | None, *, new_head: bool) -> None:
+    """Take the weights of a trained transformer of the same configuration, with `new_head` all but its head's."""
     wanted = json.loads(json.dumps(dataclasses.asdict(transformer.config)))
+    if new_head:
+        del wanted["spread"]
     changed = sorted(name for name in wanted if wanted[name] != part.config.get(name, wanted[name]))
     if changed:
         raise InputError(
             f"{path} is a transformer of another {', '.join(changed)}; give the options it was trained with."
         )
-    transformer.load_state_dict(dict(part.tensors))
+    tensors = dict(part.tensors)
+    if new_head:
+        tensors |= {name: tensor for name, tensor in transformer.state_dict().items() if name.startswith("head.head.")}
+    transformer.load_state_dict(tensors)
 
 
 def write_generator(
-    out: Path, run: Run, model: Generator, vocabulary: str, library_folders: Sequence[Path], *, maps_weight: float = 0.0
+    out: Path,
+    run: Run,
+    model: Generator,
+    vocabulary: str,
+    library_folders: Sequence[Path],
+    *,
+    beside: Sequence[Path] = (),
+    maps_weight: float = 0.0,
+    start: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the averaged weights of a joint run as two parts, whatever step it has reached; heads are left behind."""
-    libraries = [Library(folder) for folder in library_folders]
-    # Of several the one with the widest world speaks for the model.
-    library = max(libraries, key=lambda one: (one.config.world, len(one)))
+    """Write the averaged weights of a joint run as two parts, whatever step it has reached; heads are left behind.
+
+    `beside` are libraries that were shown too, `start` the record of the weights it went on from.
+    """
+    library = widest(library_folders)
     record = {
         **run.record(),
+        **({} if start is None else {"start": _without_vocabulary(start)}),
         "world": library.config.world,
         "library": dataclasses.asdict(library.config),
-        "libraries": [{**dataclasses.asdict(one.config), "count": len(one)} for one in libraries],
+        "libraries": [_told(folder, run.folder) for folder in (*library_folders, *beside)],
         "rendering": library.pace(),
         "auxiliary": {"maps": 0.0 if model.maps is None else maps_weight},
     }
@@ -126,6 +150,27 @@ def write_generator(
         }
         extra = {"vocabulary": vocabulary} if kind == "text" else {}
         save_part(path, Part(kind=kind, config=dataclasses.asdict(config), tensors=tensors, record={**record, **extra}))
+
+
+def widest(library_folders: Sequence[Path]) -> Library:
+    """Of several libraries the one that speaks for a model: of the latest world, and the largest of these."""
+    return max(map(Library, library_folders), key=lambda one: (one.config.world, len(one)))
+
+
+def _told(library_folder: Path, run_folder: Path) -> dict[str, Any]:
+    """What a library holds, with as many clips as the run in `run_folder` sees of it."""
+    library = Library(library_folder, shards=_shards_noted(run_folder).get(library_folder.name))
+    return {**dataclasses.asdict(library.config), "count": len(library)}
+
+
+def _shards_noted(run_folder: Path) -> dict[str, int]:
+    path = run_folder / NOTED
+    noted: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return noted
+
+
+def _without_vocabulary(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != "vocabulary"}
 
 
 def text_beside(out: Path) -> Path:
@@ -165,14 +210,13 @@ def _feed_one(
     folder: Path, library_folder: Path, codec_path: Path, tokenizer: Tokenizer, size: Size, config: RunConfig
 ) -> ClipBatches:
     """Batches of one library; how much of it there was when the run began is noted: a resumed run sees the same."""
-    noted = folder / "libraries.json"
-    shards: dict[str, int] = json.loads(noted.read_text(encoding="utf-8")) if noted.exists() else {}
+    shards = _shards_noted(folder)
     library = Library(library_folder, shards=shards.get(library_folder.name))
     portraits = f"{library_folder.name} portraits"
     if library_folder.name not in shards:
         folder.mkdir(parents=True, exist_ok=True)
         shards |= {library_folder.name: len(library.shards), portraits: portrait_shards(library)}
-        write_json(noted, shards)
+        write_json(folder / NOTED, shards)
     encoder = FrameEncoder.from_file(codec_path, device=config.device)
     encode_library(library_folder, library.shards, encoder)
     latents = LatentSet(library_folder, library.shards, encoder.key)
