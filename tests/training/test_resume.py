@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kinora.training.checkpoint import load_checkpoint
 from kinora.training.latents import LatentSet
 from kinora.training.library import Library
 
@@ -78,17 +79,21 @@ def finish(process: subprocess.Popen[bytes]) -> None:
     assert process.returncode == 0, errors.decode()
 
 
-def kill_after(process: subprocess.Popen[bytes], metrics: Path, step: int) -> None:
-    """SIGKILL once the run has logged `step`, wherever it is by then: in a step, or half-way through a checkpoint."""
+def send_after(process: subprocess.Popen[bytes], metrics: Path, step: int, number: int, code: int) -> None:
+    """A signal once the run has logged `step`, wherever it is by then: in a step, or half-way through a checkpoint."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         if metrics.exists() and len(metrics.read_bytes().splitlines()) > step:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            assert process.returncode == -signal.SIGKILL
+            process.send_signal(number)
+            process.communicate(timeout=60)
+            assert process.returncode == code
             return
         time.sleep(0.002)
     pytest.fail(f"the run was over before step {step}: {process.communicate()[1].decode()}")
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "checkpoint.safetensors").read_bytes()).hexdigest()
 
 
 def test_killed_and_resumed_ends_in_the_same_bits(library: Library, latents: LatentSet, tmp_path: Path) -> None:
@@ -96,16 +101,27 @@ def test_killed_and_resumed_ends_in_the_same_bits(library: Library, latents: Lat
     program.write_text(PROGRAM, encoding="utf-8")
     unbroken = start(program, library, tmp_path / "unbroken")
     killed = start(program, library, tmp_path / "killed")
-    kill_after(killed, tmp_path / "killed" / "metrics.jsonl", 15)
+    send_after(killed, tmp_path / "killed" / "metrics.jsonl", 15, signal.SIGKILL, -signal.SIGKILL)
     finish(unbroken)
     finish(start(program, library, tmp_path / "killed"))
 
-    digests = {
-        name: hashlib.sha256((tmp_path / name / "checkpoint.safetensors").read_bytes()).hexdigest()
-        for name in ("unbroken", "killed")
-    }
-    assert digests["killed"] == digests["unbroken"]
+    assert digest(tmp_path / "killed") == digest(tmp_path / "unbroken")
     lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("unbroken", "killed")]
     logged = [[(line["step"], line["loss"]) for line in map(json.loads, those)] for those in lines]
     assert [step for step, _ in logged[1]] == list(range(STEPS))
     assert logged[0] == logged[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_loses_no_step(number: int, library: Library, latents: LatentSet, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    # Only the checkpoint written at the end could hold what was learnt.
+    program.write_text(PROGRAM.replace("checkpoint_seconds=0.05", "checkpoint_seconds=1e9"), encoding="utf-8")
+    metrics = tmp_path / "stopped" / "metrics.jsonl"
+    send_after(start(program, library, tmp_path / "stopped"), metrics, 5, number, 3)
+    logged = len(metrics.read_text().splitlines())
+    assert load_checkpoint(tmp_path / "stopped" / "checkpoint.safetensors").step == logged < STEPS
+    unbroken = start(program, library, tmp_path / "unbroken")
+    finish(start(program, library, tmp_path / "stopped"))
+    finish(unbroken)
+    assert digest(tmp_path / "stopped") == digest(tmp_path / "unbroken")

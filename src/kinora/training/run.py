@@ -31,6 +31,7 @@ from kinora.training.files import append_line, write_atomically
 from kinora.training.optimise import Average, Guard, OptimiserConfig, Optimisers, learning_rate_factor
 from kinora.training.plan import RunPlan, Stage, plan_steps
 from kinora.training.plot import draw_losses
+from kinora.training.stopping import StopWhenAsked
 from kinora.training.throughput import count_flops, matmul_peak
 
 __all__ = ["Job", "Run", "RunConfig"]
@@ -112,10 +113,20 @@ class Run:
         self.plan.write(self._plan_path)
 
     def go(self) -> bool:
-        """Train to the end, or until `stop_after`; True when the run is finished."""
+        """Train to the end, until `stop_after`, or until SIGINT or SIGTERM; True when the run is finished."""
+        with StopWhenAsked() as stop:
+            self._go(stop)
+        self.save()
+        if stop.asked and not self.finished:
+            self._say(
+                f"{self._job.name}: stopped after step {self.step} of {self.plan.steps}; the same command goes on"
+            )
+        return self.finished
+
+    def _go(self, stop: StopWhenAsked) -> None:
         began = saved = drawn = logged = time.monotonic()
         first = self.step
-        while not self.finished:
+        while not self.finished and not stop.asked:
             entry = self._take_step()
             now = time.monotonic()
             if self.step % self._config.log_steps == 0 or "skipped" in entry or self.finished:
@@ -129,8 +140,6 @@ class Run:
                 drawn = time.monotonic()
             if self._config.stop_after is not None and now - began > self._config.stop_after:
                 break
-        self.save()
-        return self.finished
 
     def save(self) -> None:
         """Write the checkpoint now."""
