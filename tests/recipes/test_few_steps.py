@@ -197,6 +197,16 @@ def test_few_steps_are_what_the_product_takes(work: Path, quick: Part) -> None:
     assert clip.shape.height == 32
 
 
+def test_a_bundle_says_how_its_films_are_sketched() -> None:
+    assert sampling_table({}) == {}
+    table = sampling_table({}, few_steps=8, sketch=5)
+    assert {quality: (entry["sketch"], entry["steps"]) for quality, entry in table.items()} == {
+        "draft": (5, 8), "standard": (5, 8), "pro": (5, tiny().sampling["pro"].steps),
+    }  # fmt: skip
+    preset = preset_for("one of mine", json.loads(json.dumps(table)))
+    assert preset.sampling_for("standard").sketch == 5
+
+
 def test_a_model_without_a_table_is_sampled_as_its_preset_says(work: Path) -> None:
     manifest = bundle(work, "plain", "transformer")
     assert manifest.sampling == {}

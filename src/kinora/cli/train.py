@@ -202,6 +202,9 @@ def _add_bundle(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--few-steps", type=int, metavar="N", help="steps of draft and standard, if the transformer was not taught any"
     )
+    parser.add_argument(
+        "--sketch", type=int, default=0, metavar="N", help="moments imagined before all of a film's first window"
+    )
 
 
 def _add_card(steps: Steps[argparse.ArgumentParser]) -> None:

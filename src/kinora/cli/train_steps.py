@@ -173,7 +173,7 @@ def bundle(args: argparse.Namespace) -> bool:
 
     bundle_recipe(
         args.out, name=args.name, codec=args.codec, text=args.text, transformer=args.transformer, reader=args.reader,
-        few_steps=args.few_steps, probe=args.probe,
+        few_steps=args.few_steps, sketch=args.sketch, probe=args.probe,
         storage=None if args.storage is None else {**STORAGE, "transformer": args.storage},
     )  # fmt: skip
     return True

@@ -69,8 +69,15 @@ class Plan:
     """Whether segments come before what exists, each earlier than the last."""
     picture_first: bool = False
     """Whether a picture is imagined before the film, for guides to be drawn from."""
+    sketch: int = 0
+    """Latent frames of the first window that are imagined before all of it; 0 for none."""
     conditions: tuple[str, ...] = ()
     """What else steers the film, a line each."""
+
+    @property
+    def passes(self) -> int:
+        """Walks from noise to latents: one for each segment, and what is imagined before the first."""
+        return len(self.segments) + self.picture_first + (self.sketch > 0)
 
     @property
     def seconds_expected(self) -> float:

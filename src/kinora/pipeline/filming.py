@@ -30,6 +30,7 @@ from kinora.pipeline.memory import Chunk, Memory
 from kinora.pipeline.model import Model
 from kinora.pipeline.progress import Teller
 from kinora.pipeline.resident import Resident
+from kinora.pipeline.sketching import Sketch
 from kinora.pipeline.told import Told
 from kinora.transformer.conditions import Conditions
 
@@ -110,11 +111,17 @@ class Filming:
         )
         if self._channels:
             conditions = self._told.with_pictures(conditions, self._pictures_beside(segment, memory), own)
+        carried = {} if picture_BCTHW is None else {"picture": picture_BCTHW}
+        if index == 0 and self._plan.sketch:
+            sampling = self._model.preset.sampling_for(self._plan.request.quality)
+            sketch = Sketch.of(own, self._plan.sketch, sampling.sketch_cap)
+            carried = {"sketch": self._sketched(sketch, state, conditions, segment.prompt)}
+            state = sketch.follow(state, carried["sketch"])
         walk = Walk(
             name=_name(index),
             prompt=segment.prompt,
             place=segment.new // 2 if self._plan.backward else own - segment.new + segment.new // 2,
-            carried={} if picture_BCTHW is None else {"picture": picture_BCTHW},
+            carried=carried,
         )
         latent_BCTHW = self._imagining.latents(state, conditions, walk)[:, :, :own]
         if self._plan.backward:
@@ -250,8 +257,17 @@ class Filming:
             return carried["picture"]
         state = self._with_references(self._noise(index, 1))
         conditions = Conditions(text_BLD=self._prompts[0][0])
-        walk = Walk(name=f"{_name(index)} picture", prompt=0, picture=True)
+        walk = Walk(name=f"{_name(index)} picture", prompt=0, kind="picture")
         return self._imagining.latents(state, conditions, walk)[:, :, :1]
+
+    def _sketched(self, sketch: Sketch, state: LatentState, conditions: Conditions, prompt: int) -> Tensor:
+        """A few moments of the first window, imagined before all of it; an interrupted rest has them in its save."""
+        carried = self._imagining.carried(_name(0))
+        if carried:
+            return carried["sketch"]
+        count = len(sketch.places)
+        walk = Walk(name=f"{_name(0)} sketch", prompt=prompt, place=count // 2, kind="sketch")
+        return self._imagining.latents(sketch.state(state), sketch.conditions(conditions), walk)[:, :, :count]
 
     def _drawn_on(
         self, latent_BCTHW: Tensor, new_BCTHW: Tensor, segment: Segment, state: CodecState, show: OnFrames | None

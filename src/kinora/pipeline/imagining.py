@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -59,8 +60,8 @@ class Walk:
     prompt: int
     place: int = 0
     """Latent frame of the window that stands for it when somebody looks."""
-    picture: bool = False
-    """Whether it makes a single picture, whatever the film's length."""
+    kind: Literal["window", "picture", "sketch"] = "window"
+    """Whether it makes a window of the film, or what comes before one: a single picture, or a few moments of it."""
     carried: Mapping[str, Tensor] = field(default_factory=dict)
     """What a save must keep beside it: see `kinora.pipeline.saving.Found`."""
 
@@ -90,7 +91,8 @@ class Imagining:
     def latents(self, start: LatentState, conditions: Conditions, walk: Walk) -> Tensor:
         """Denoise a window under the walk's prompt, guided away from its other side."""
         sampling = self._model.preset.sampling_for(self._plan.request.quality)
-        shift = sampling.image_shift if walk.picture or self._plan.latent.frames == 1 else sampling.shift
+        kind = "picture" if self._plan.latent.frames == 1 else walk.kind
+        shift = {"window": sampling.shift, "picture": sampling.image_shift, "sketch": sampling.sketch_shift}[kind]
         count = 1 if self._plan.guidance == 1.0 else 2
         sides = tuple(replace(conditions, text_BLD=text_BLD) for text_BLD in self._prompts[walk.prompt][:count])
         _, _, frames, height, width = start.noise_BCTHW.shape

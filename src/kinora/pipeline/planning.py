@@ -225,7 +225,9 @@ def _plan(
             "extend it afterwards."
         )
     picture_first = segments[0].alone and 0 not in places and needs_picture(request)
-    counts = [*tokens, *([_tokens(latent, 1 + beside, facts.patch)] if picture_first else [])]
+    sketch = 0 if picture_first else _sketched(request, segments[0], sampling)
+    before = [frames + beside for frames in (int(picture_first), sketch) if frames]
+    counts = [*tokens, *(_tokens(latent, frames, facts.patch) for frames in before)]
     operations = sum(calls * facts.forward_operations(count) for count in counts)
     device = facts.device.partition(":")[0]
     pixel_count = pixels.frames * pixels.height * pixels.width
@@ -244,8 +246,15 @@ def _plan(
         draw_seconds=pixel_count / DRAW_RATES.get(device, DRAW_RATES["cpu"]),
         backward=any(isinstance(c, Continue) and c.before for c in request.conditions),
         picture_first=picture_first,
+        sketch=sketch,
         conditions=condition_lines(request),
     )
+
+
+def _sketched(request: Request, first: Segment, sampling: Sampling) -> int:
+    """Latent frames that are imagined before a film's first window: where nothing of it is known, and it is long."""
+    free = first.alone and all(isinstance(condition, Reference) for condition in request.conditions)
+    return sampling.sketch if free and first.frames > 2 * sampling.sketch else 0
 
 
 def _check_fitted(request: Request, pixels: PixelShape) -> None:

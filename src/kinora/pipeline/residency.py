@@ -203,7 +203,7 @@ def _seconds(parts: Parts, plan: Plan, card: Card, placings: Mapping[str, Placin
     """The plan's own time, and what is waited for: parts that come again, blocks that come more slowly than they are
     used.
     """
-    films = len(plan.segments) + plan.picture_first
+    films = plan.passes
     visits = {"text": 1, "image": 1, "codec": 2 * films, **dict.fromkeys(parts.experts, films)}
     seconds = plan.imagine_seconds + plan.draw_seconds * (1.0 if frames == DRAW_FRAMES else SINGLE_DRAW)
     for name, placing in placings.items():

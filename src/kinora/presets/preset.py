@@ -30,6 +30,14 @@ class Sampling:
     """Adams-Bashforth: second order at the price of the first, so fewer steps do."""
     low_guidance: float | None = None
     """Factor below the preset's `boundary`, where that differs."""
+    sketch: int = 0
+    """Latent frames of a film's first window, far apart, that are imagined before all of it (`pipeline.sketching`), for
+    a model that composes a few moments better than many; 0 imagines all at once.
+    """
+    sketch_shift: float = 3.0
+    """`shift` for these few."""
+    sketch_cap: float = 0.7
+    """Highest noise level of the window after them."""
 
 
 @dataclass(frozen=True, kw_only=True)

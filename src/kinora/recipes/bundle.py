@@ -43,12 +43,14 @@ def bundle_recipe(
     reader: Path | None = None,
     storage: Mapping[str, Storage] | None = None,
     few_steps: int | None = None,
+    sketch: int = 0,
     probe: Path | None = None,
 ) -> Manifest:
     """Write the model folder `out` (replacing what is there) and return its manifest.
 
     `probe` is what `probe_recipe` wrote for this run, kept for the model card. `few_steps` are the steps of draft and
-    standard, where the transformer's own record names none (`sampling_table`).
+    standard, where the transformer's own record names none, `sketch` the moments that are imagined before a film's
+    first window (`sampling_table`).
     Raises `InputError` for parts that do not belong together, `WeightsError` for a part that cannot be read.
     """
     paths = {"codec": codec, "text": text, "transformer": transformer}
@@ -70,14 +72,16 @@ def bundle_recipe(
             **({} if probe is None else {"probe": _probed(probe)}),
             "bundle": {"kinora": __version__, "commit": _commit(), "torch": str(torch.__version__)},
         },
-        sampling=sampling_table(parts["transformer"].record, few_steps),
+        sampling=sampling_table(parts["transformer"].record, few_steps, sketch),
     )
     chosen = STORAGE if storage is None else storage
     texts = {"vocabulary.json": parts["text"].record["vocabulary"]}
     return save_model(out, tensors, manifest, storage=chosen, texts=texts)
 
 
-def sampling_table(record: Mapping[str, Any], few_steps: int | None = None) -> dict[str, dict[str, Any]]:
+def sampling_table(
+    record: Mapping[str, Any], few_steps: int | None = None, sketch: int = 0
+) -> dict[str, dict[str, Any]]:
     """How a transformer with this training record wants to be sampled, by quality; empty when as its preset says.
 
     Raises `InputError` when `few_steps` are others than it was taught.
@@ -86,7 +90,7 @@ def sampling_table(record: Mapping[str, Any], few_steps: int | None = None) -> d
     taught = None if told is None else told["steps"]
     if taught is not None and few_steps not in (None, taught):
         raise InputError(f"This transformer was taught {taught} steps, not {few_steps}; leave --few-steps out.")
-    if told is None and few_steps is None:
+    if told is None and few_steps is None and not sketch:
         return {}
     table = dict(tiny().sampling)
     if told is not None:
@@ -101,7 +105,7 @@ def sampling_table(record: Mapping[str, Any], few_steps: int | None = None) -> d
     elif few_steps is not None:
         table |= {quality: replace(table[quality], steps=few_steps) for quality in ("draft", "standard")}
     # With guidance taught alone, pro is the full sampler at half the calls, as true as the student is to its teacher.
-    return {quality: asdict(sampling) for quality, sampling in table.items()}
+    return {quality: asdict(replace(sampling, sketch=sketch)) for quality, sampling in table.items()}
 
 
 def _probed(path: Path) -> dict[str, Any]:

@@ -114,7 +114,17 @@ def _sampling(manifest: Manifest, preset: Preset) -> list[str]:
     ]  # fmt: skip
     source = "its manifest" if manifest.sampling else f"the preset {preset.name}"
     head = ("quality", "steps", "guidance", "calls a window", "shift, clips / pictures", "solver")
-    return [f"How it is sampled, as {source} says:", "", *table(head, rows), *_distilled(manifest)]
+    return [f"How it is sampled, as {source} says:", "", *table(head, rows), *_sketched(preset), *_distilled(manifest)]
+
+
+def _sketched(preset: Preset) -> list[str]:
+    """How a film's first window is walked, where that is in two parts."""
+    lines = []
+    for few, shift, cap in {(one.sketch, one.sketch_shift, one.sketch_cap) for one in preset.sampling.values()}:
+        if few:
+            first, then = f"{few} moments of it at shift {shift:g}", f"all of it from noise level {cap:g}"
+            lines += ["", f"A film's first window is walked twice: {first}, then {then}, each frame near its moment."]
+    return lines
 
 
 def _distilled(manifest: Manifest) -> list[str]:
