@@ -33,7 +33,7 @@ bring_home() {   # whatever is trained so far, as a model folder
     [ -f "$WORK/codec-trained.safetensors" ] && codec=$WORK/codec-trained.safetensors
     local probe="--probe $WORK/probe.json --storage $("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))["choice"]["storage"])' "$WORK/probe.json")"
     kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" $probe \
-        --transformer "$WORK/transformer.safetensors" $reader --name tiny --out "$WORK/tiny"
+        --transformer "$WORK/transformer.safetensors" $reader --sketch 5 --name tiny --out "$WORK/tiny"
     rm -rf "$OUT/tiny" && cp -r "$WORK/tiny" "$OUT/tiny"
     if [ -f "$WORK/few.safetensors" ]; then   # beside the full sampler: which of them ships is for `kinora measure` to say
         kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" $probe \

@@ -58,5 +58,5 @@ kinora train reader --library "$W/reader-library" --stills "$W/pictures-$MIX" --
 
 # 7. One folder with a manifest, and a film from it.
 kinora train bundle --codec "$W/codec-trained.safetensors" --text "$W/transformer-text.safetensors" \
-    --transformer "$W/guidance.safetensors" --reader "$W/reader.safetensors" --out "$OUT"
+    --transformer "$W/guidance.safetensors" --reader "$W/reader.safetensors" --sketch 5 --out "$OUT"
 kinora generate "a red ball rolls to the right on sand" --model "$OUT/." -o "$W/film.mp4" --force
