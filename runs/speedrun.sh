@@ -9,11 +9,11 @@ W=${WORK:-work/speedrun}
 OUT=${OUT:-$W/tiny}
 if [ -n "${REHEARSE:-}" ]; then
     S="--size smoke"; RS="--size smoke"
-    CODEC_CLIPS=32 PICTURES=64 CLIPS=64 LONG=16 READER_CLIPS=32 SCENES=60
+    CODEC_CLIPS=32 PICTURES=64 CLIPS=64 READER_CLIPS=32 SCENES=60
     TEXT=0.2 TRAIN=0.5 GUIDANCE=0.2 DECODER=0.2 READER=0.2
 else
     S="--size small"; RS="--size small --height 128 --width 128"
-    CODEC_CLIPS=128 PICTURES=${PICTURES:-4096} CLIPS=${CLIPS:-2048} LONG=${LONG:-256} READER_CLIPS=3000 SCENES=2500
+    CODEC_CLIPS=128 PICTURES=${PICTURES:-4096} CLIPS=${CLIPS:-2048} READER_CLIPS=3000 SCENES=2500
     TEXT=${TEXT:-6} TRAIN=${TRAIN:-90} GUIDANCE=${GUIDANCE:-10} DECODER=${DECODER:-15} READER=${READER:-25}
 fi
 mkdir -p "$W"
@@ -28,14 +28,13 @@ kinora train library --for codec $S --mix "$MIX" --clips $CODEC_CLIPS --processe
 kinora train codec $S --library "$W/codec-library" --run "$W/codec-run" --out "$W/codec.safetensors"
 
 # 2. Many single pictures, and clips kept as latents: five moments of each, eight captions each, maps of what they show; as many again of
-#    the plainer world 1.0; a few whole clips, because a film has all of its moments; portraits of those who are in them.
+#    the plainer world 1.0; portraits of those who are in them.
 L="kinora train library $S --processes 2 --codec $W/codec.safetensors"
 for mix in "$MIX" training; do
     $L --mix "$mix" --latent-frames 1 --clips "$PICTURES" --first-seed 100000000 --keep-frames --out "$W/pictures-$mix"
     $L --mix "$mix" --clips "$CLIPS" --out "$W/library-$mix"
     $L --portraits --out "$W/library-$mix"
 done
-$L --mix "$MIX" --latent-frames 21 --clips "$LONG" --first-seed 300000000 --out "$W/long"
 SHOWN="--library $W/library-$MIX $W/library-training --image-library $W/pictures-$MIX $W/pictures-training --codec $W/codec.safetensors"
 
 # 3. Vocabulary and text encoder, from captions alone.
@@ -43,7 +42,7 @@ kinora train text $S --mix "$MIX" --scenes $SCENES --minutes "$TEXT" --run "$W/t
 
 # 4. The transformer, and the text encoder with it; every task at its share (--share NAME=VALUE changes one); then a student of it that
 #    needs one call a step. Watch $W/run/loss.png and the sheets beside it.
-kinora train transformer $S $SHOWN --long-library "$W/long" --text "$W/text.safetensors" --minutes "$TRAIN" \
+kinora train transformer $S $SHOWN --text "$W/text.safetensors" --minutes "$TRAIN" \
     --run "$W/run" --out "$W/transformer.safetensors"
 kinora train distil $S $SHOWN --stage guidance --text "$W/transformer-text.safetensors" --teacher "$W/transformer.safetensors" \
     --minutes "$GUIDANCE" --run "$W/guidance-run" --out "$W/guidance.safetensors"

@@ -49,10 +49,10 @@ def test_another_world_is_told(model_folder: Path, monkeypatch: pytest.MonkeyPat
     assert "9.9" in finding.finding
 
 
-def test_the_bundled_model_of_world_1_is_well() -> None:
+def test_the_bundled_model_of_the_wide_world_is_well() -> None:
     finding = doctor.model_here("tiny")
     assert finding.well
-    assert "world 1.0" in finding.finding
+    assert "world 2.0" in finding.finding
 
 
 def test_little_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,8 @@ def reader_file(tmp_path):
 
 def test_a_reader_of_one_s_own_on_true_renders(reader_file, tmp_path, capsys):
     out = tmp_path / "out"
-    assert (
-        main(["measure", "tiny", "--only", "reader", "--reader", str(reader_file), "--count", "1", "--out", str(out)])
-        == 0
-    )
+    asked = ["measure", "tiny", "--only", "reader", "--reader", str(reader_file), "--count", "1", "--world", "1.0"]
+    assert main([*asked, "--out", str(out)]) == 0
     printed = capsys.readouterr()
     assert "body.colour" in printed.out
     assert "macro" in printed.out
