@@ -151,6 +151,23 @@ def test_a_student_s_card_names_its_teacher_and_what_it_cannot() -> None:
     assert "kinora 0.1, commit abc+, torch not recorded" in runs
 
 
+def test_a_run_that_went_on_tells_the_runs_before_it_and_all_its_libraries() -> None:
+    first = {**RECORD, "steps": 100}
+    second = {**RECORD, "steps": 200, "start": first}
+    told = [{"count": count, "height": 64, "width": 64, "mix": mix} for count, mix in ((8, "wide"), (9, "training"))]
+    last = {**RECORD, "steps": 300, "start": second, "libraries": told}
+    few = {"steps": 5, "guidance": 6.0, "sketch": 4, "sketch_shift": 2.0, "sketch_cap": 0.5}
+    manifest = dataclasses.replace(MANIFEST, training={"transformer": last}, sampling={"standard": few})
+    card = model_card(manifest, STORED)
+    runs = section(card, "Recipe and compute")
+    names = ("transformer", "transformer, 1 run before", "transformer, 2 runs before")
+    assert [row(runs, name)[1] for name in names] == ["300", "200", "100"]
+    data = section(card, "Data")
+    assert "| transformer | 8 | 64 x 64 |" in data
+    assert "| transformer | 9 | 64 x 64 |" in data
+    assert "4 moments of it at shift 2, then all of it from noise level 0.5" in card
+
+
 def test_measurements_stand_side_by_side() -> None:
     before = Measured(report=report(weights="f" * 64, macro=0.2), control=None)
     after = Measured(report=report(), control=control())

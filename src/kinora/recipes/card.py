@@ -218,14 +218,19 @@ def _records(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, Any]]]:
     chains = {part: record for part, record in manifest.training.items() if part not in ("bundle", "probe")}
     told: list[tuple[list[str], Mapping[str, Any]]] = []
     for name, record in chains.items():
+        root, before = name, 0
         while record is not None:
             same = next((names for names, other in told if other == record), None)
             if same is None:
                 told.append(([name], record))
             else:
                 same.append(name)
-            before = "teacher" if "teacher" in record else "start"
-            name, record = f"{name}'s {before}", record.get(before)
+            if "teacher" in record:
+                root, before = f"{name}'s teacher", 0
+                name, record = root, record["teacher"]
+            else:
+                before += 1
+                name, record = f"{root}, {before} {'runs' if before > 1 else 'run'} before", record.get("start")
     for names, record in told:
         yield " and ".join(names), record
 
