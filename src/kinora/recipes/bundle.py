@@ -15,7 +15,7 @@ from torch import Tensor
 from kinora import __version__
 from kinora.core.errors import InputError
 from kinora.presets import Sampling, tiny
-from kinora.training.parts import Part, load_part
+from kinora.training.parts import Part, load_part, without_vocabulary
 from kinora.weights.manifest import Manifest
 from kinora.weights.quantise import Storage
 from kinora.weights.store import save_model
@@ -68,7 +68,7 @@ def bundle_recipe(
         sizes=_sizes(parts["transformer"].record["library"]),
         parts={kind: part.config for kind, part in parts.items()},
         training={
-            **{kind: _without_vocabulary(part.record) for kind, part in parts.items()},
+            **{kind: without_vocabulary(part.record) for kind, part in parts.items()},
             **({} if probe is None else {"probe": _probed(probe)}),
             "bundle": {"kinora": __version__, "commit": _commit(), "torch": str(torch.__version__)},
         },
@@ -154,7 +154,3 @@ def _sizes(library: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         aspect: (max(32, round(height * scale / 32) * 32), max(32, round(width * scale / 32) * 32))
         for aspect, (height, width) in SIZES_256.items()
     }
-
-
-def _without_vocabulary(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key != "vocabulary"}

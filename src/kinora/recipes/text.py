@@ -15,7 +15,7 @@ from kinora.language.encoder import TextEncoder
 from kinora.language.tokenizer import Tokenizer, build_vocabulary
 from kinora.recipes.sizes import Size
 from kinora.training.files import write_atomically
-from kinora.training.parts import Part, load_part, load_text, save_part
+from kinora.training.parts import Part, load_part, load_text, save_part, without_vocabulary
 from kinora.training.run import Run, RunConfig
 from kinora.training.scenes import mix_named
 from kinora.training.texts import CaptionPool, TextJob, TextLesson, reading_accuracy, sample_captions
@@ -72,8 +72,7 @@ def _grown(start: Path, tokenizer: Tokenizer) -> tuple[TextEncoder, dict[str, An
     embedding_VD = encoder.embedding.weight.detach().clone()
     embedding_VD[mine_N] = tensors["embedding.weight"][its_N]
     encoder.load_state_dict({**tensors, "embedding.weight": embedding_VD})
-    record = load_part(start, "text").record
-    return encoder, {"start": {name: value for name, value in record.items() if name != "vocabulary"}}
+    return encoder, {"start": without_vocabulary(load_part(start, "text").record)}
 
 
 def _save(out: Path, encoder: TextEncoder, record: dict[str, Any]) -> None:

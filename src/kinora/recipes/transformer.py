@@ -19,7 +19,7 @@ from kinora.training.generator import Generator, GeneratorJob, GeneratorStage
 from kinora.training.latents import FrameEncoder, LatentSet, encode_library
 from kinora.training.library import Library
 from kinora.training.maps import MapSet, maps_path
-from kinora.training.parts import Part, load_codec, load_part, load_text, save_part
+from kinora.training.parts import Part, load_codec, load_part, load_text, save_part, without_vocabulary
 from kinora.training.plan import Stage
 from kinora.training.portrait_library import Portraits, encode_portraits, portrait_shards
 from kinora.training.run import Run, RunConfig
@@ -133,7 +133,7 @@ def write_generator(
     library = widest(library_folders)
     record = {
         **run.record(),
-        **({} if start is None else {"start": _without_vocabulary(start)}),
+        **({} if start is None else {"start": without_vocabulary(start)}),
         "world": library.config.world,
         "library": dataclasses.asdict(library.config),
         "libraries": [_told(folder, run.folder) for folder in (*library_folders, *beside)],
@@ -167,10 +167,6 @@ def _shards_noted(run_folder: Path) -> dict[str, int]:
     path = run_folder / NOTED
     noted: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return noted
-
-
-def _without_vocabulary(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key != "vocabulary"}
 
 
 def text_beside(out: Path) -> Path:

@@ -6,6 +6,7 @@ Recipes hand their results on in this form; the bundle recipe joins them into a 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from kinora.language.encoder import TextEncoder, TextEncoderConfig
 from kinora.language.tokenizer import Tokenizer
 from kinora.training.files import write_atomically
 
-__all__ = ["Part", "load_codec", "load_part", "load_text", "save_part"]
+__all__ = ["Part", "load_codec", "load_part", "load_text", "save_part", "without_vocabulary"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,3 +77,8 @@ def load_text(path: Path) -> tuple[TextEncoder, Tokenizer]:
     encoder = TextEncoder(TextEncoderConfig(**part.config))
     encoder.load_state_dict({name: tensor.to(torch.float32) for name, tensor in part.tensors.items()})
     return encoder, Tokenizer.from_json(part.record["vocabulary"])
+
+
+def without_vocabulary(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a part's record says of its training, for another record to keep."""
+    return {key: value for key, value in record.items() if key != "vocabulary"}
