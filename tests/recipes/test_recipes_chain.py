@@ -169,6 +169,12 @@ def test_a_wider_world_keeps_the_words_that_were_known(work: Work) -> None:
     assert not torch.equal(load_text(out)[0].embedding.weight, grown.embedding.weight)
 
 
+def test_an_encoder_that_neither_learns_nor_goes_on_is_refused(work: Work) -> None:
+    with pytest.raises(InputError, match="time above zero or a start"):
+        text_recipe(work / "none.safetensors", work / "none", TINY, None, scenes=12)
+    assert not (work / "none").exists()
+
+
 def test_a_run_goes_on_from_trained_weights_with_its_head_or_a_new_one(work: Work) -> None:
     begun = load_part(work / "transformer.safetensors", "transformer")
     assert len(begun.config["spread"]) == 8

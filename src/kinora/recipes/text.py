@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from kinora.core.errors import InputError
 from kinora.core.slots import SLOTS, SLOTS_1
 from kinora.core.words import all_wordings
 from kinora.language.encoder import TextEncoder
@@ -38,6 +39,10 @@ def text_recipe(
     `config` nothing is learnt: a transformer that was trained with `start` finds every word it knows where it was, and
     learns the new ones in the joint run.
     """
+    if config is None and start is None:
+        raise InputError(
+            "A text encoder that learns nothing needs one to go on from; give a time above zero or a start."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     pool = _captions(folder / "captions.json", range(scenes), mix)
     tokenizer = _vocabulary(folder / "vocabulary.json", pool, SLOTS_1 if mix_named(mix).world == "1.0" else SLOTS)

@@ -61,18 +61,19 @@ def transformer_recipe(
 
     Each step shows one of the libraries, the larger ones more often. `image_library_folders` hold single pictures that
     are mixed into the steps (many scenes for the cost of a few clips; without them they are the clips' own first
-    frames); `long_library_folder` holds clips of every latent frame for a last
-    stage at full length; `start` is a trained transformer to go on from, with its text encoder as `text_path`, on
-    another machine or with another library; `new_head` with it learns the head anew, as weights need that predicted the
-    velocity itself and are to predict what the linear guess leaves; `finish_in` seconds amends the plan.
+    frames); `long_library_folder` holds clips of every latent frame for a last stage at full length; `start` is a
+    trained transformer to go on from, with its text encoder as `text_path`, on another machine or with another library;
+    `new_head` with it learns the head anew, as weights need that predicted the velocity itself and are to predict what
+    the linear guess leaves; `finish_in` seconds amends the plan.
     """
     codec = load_codec(codec_path)
     text, tokenizer = load_text(text_path)
     size = dataclasses.replace(size, codec=codec.config, text_width=text.config.width, text_length=text.config.length)
     _keep_recipe(folder, size)
+    long_folders = [] if long_library_folder is None else [long_library_folder]
     clips, pictures, long = (
         feed(folder, paths, codec_path, tokenizer, size, config) if paths else None
-        for paths in (library_folders, image_library_folders, [long_library_folder] if long_library_folder else [])
+        for paths in (library_folders, image_library_folders, long_folders)
     )
     assert clips is not None
     begun = None if start is None else load_part(start, "transformer")
@@ -93,7 +94,7 @@ def transformer_recipe(
     finished = run.go()
     write_generator(
         out, run, model, tokenizer.to_json(), library_folders,
-        beside=[*image_library_folders, *([long_library_folder] if long_library_folder else [])],
+        beside=[*image_library_folders, *long_folders],
         maps_weight=size.objective.maps, start=None if begun is None else begun.record,
     )  # fmt: skip
     return finished
