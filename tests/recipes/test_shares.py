@@ -44,6 +44,24 @@ def test_what_is_no_share_is_refused_with_the_names_there_are(share: str, capsys
     assert "anchored" in told
 
 
+def test_the_optimiser_is_changed_by_name_and_kept_with_the_run(tmp_path: Path) -> None:
+    size = size_of("--optimiser", "muon_rate=0.015", "--optimiser", "cool_down=0.7")
+    preset = size_named("smoke").optimiser
+    assert size.optimiser == dataclasses.replace(preset, muon_rate=0.015, cool_down=0.7)
+    _keep_recipe(tmp_path, size)
+    with pytest.raises(InputError, match="began with another optimiser"):
+        _keep_recipe(tmp_path, size_of())
+
+
+@pytest.mark.parametrize("setting", ["muon_rate", "average=1", "cool_down=-0.1", "momentum=0.9"])
+def test_what_is_no_setting_of_the_optimiser_is_refused(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        size_of("--optimiser", setting)
+    told = capsys.readouterr().err
+    assert repr(setting) in told
+    assert "less than 1, name of muon_rate" in told
+
+
 def test_all_shares_at_zero_are_refused() -> None:
     with pytest.raises(InputError, match="at least one task"):
         size_of(*(word for task in TASKS for word in ("--share", f"{task}=0")))

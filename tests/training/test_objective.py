@@ -61,7 +61,7 @@ class Oracle(nn.Module):
 
 def test_levels_have_the_median_of_their_shift() -> None:
     rng = np.random.default_rng(0)
-    config = dataclasses.replace(ObjectiveConfig(), uniform=0.0)
+    config = ObjectiveConfig(uniform=0.0, top=0.0)
     for shift in (1.0, 1.5, 3.0):
         levels = draw_levels(rng, 40_000, config, shift=shift)
         assert np.median(levels) == pytest.approx(shift / (1 + shift), abs=0.01)  # logit-normal has median 1/2
@@ -74,6 +74,17 @@ def test_a_tenth_of_the_levels_is_uniform() -> None:
     pure = draw_levels(np.random.default_rng(1), 100_000, ObjectiveConfig(uniform=0.0), shift=3.0)
     # Below 0.05 the shifted logit-normal has next to nothing; the uniform share puts 0.1 * 0.05 there.
     assert (levels < 0.05).mean() - (pure < 0.05).mean() == pytest.approx(0.005, abs=0.001)
+
+
+def test_a_fifth_of_the_levels_is_close_to_pure_noise() -> None:
+    """Even in the logarithm of what is left: as many between 0.9 and 0.99 as between 0.99 and 0.999."""
+    config = ObjectiveConfig(uniform=0.0)
+    levels = draw_levels(np.random.default_rng(1), 100_000, config, shift=3.0)
+    pure = draw_levels(np.random.default_rng(2), 100_000, dataclasses.replace(config, top=0.0), shift=3.0)
+    for low, high in ((0.9, 0.99), (0.99, 0.9990001)):
+        share, kept = (((one >= low) & (one < high)).mean() for one in (levels, pure))
+        assert share == pytest.approx(0.1 + 0.8 * kept, abs=0.005)
+    assert levels.max() < 1.0
 
 
 def test_a_step_is_decided_by_seed_and_step_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,9 @@ SHARES = (
     "text", "first", "continuation", "ends", "independent", "before", "anchored", "region", "guide", "references",
 )  # fmt: skip
 """What `--share` changes: `kinora.training.tasks.TASKS`, and the share of steps with references."""
+
+OPTIMISER = ("muon_rate", "adam_rate", "cool_down", "average")
+"""What `--optimiser` changes: fields of `kinora.training.optimise.OptimiserConfig`."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -151,6 +155,11 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
         help="how often a task is drawn, if not the preset's, and what share of the steps show references; repeatable: "
         f"{', '.join(SHARES)}",
     )  # fmt: skip
+    parser.add_argument(
+        "--optimiser", action="append", type=_optimiser, default=[], metavar="NAME=VALUE",
+        help="of the optimiser, if not the preset's; repeatable: "
+        "muon_rate, adam_rate (learning rates), cool_down (share of the steps over which they fall), average (decay)",
+    )  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="compile the blocks (GPU)")
     parser.add_argument("--finish-in", type=float, metavar="MINUTES", help="let a run end sooner or later than planned")
     _add_run_options(parser)
@@ -218,12 +227,23 @@ def _add_card(steps: Steps[argparse.ArgumentParser]) -> None:
 
 def _share(text: str) -> tuple[str, float]:
     """`guide=0.2` as a name and a number."""
+    return _setting(text, SHARES, "share", float("inf"))
+
+
+def _optimiser(text: str) -> tuple[str, float]:
+    """`muon_rate=0.015` as a name and a number."""
+    return _setting(text, OPTIMISER, "setting of the optimiser", 1.0)
+
+
+def _setting(text: str, names: tuple[str, ...], kind: str, below: float) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
-        share = float(value)
+        number = float(value)
     except ValueError:
-        share = -1.0
-    if name not in SHARES or not 0.0 <= share < float("inf"):
-        known = ", ".join(SHARES)
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; write NAME=VALUE, value zero or more, name of {known}")
-    return name, share
+        number = -1.0
+    if name not in names or not 0.0 <= number < below:
+        most = "" if math.isinf(below) else f" and less than {below:g}"
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no {kind}; write NAME=VALUE, value zero or more{most}, name of {', '.join(names)}"
+        )
+    return name, number

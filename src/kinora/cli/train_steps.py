@@ -56,7 +56,10 @@ def _size(args: argparse.Namespace) -> Size:
         codec = dataclasses.replace(codec, channels=args.channels)
     if getattr(args, "linear", False):
         codec = dataclasses.replace(codec, trunk_blocks=0, picture_blocks=0)
-    return dataclasses.replace(size, codec=codec, objective=_objective(args, size.objective))
+    return dataclasses.replace(
+        size, codec=codec, objective=_objective(args, size.objective),
+        optimiser=dataclasses.replace(size.optimiser, **dict(getattr(args, "optimiser", ()))),
+    )  # fmt: skip
 
 
 def _run_config(args: argparse.Namespace) -> RunConfig:

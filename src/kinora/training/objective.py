@@ -4,8 +4,8 @@ A task (`kinora.training.tasks`) says which cells are known, and how well; refer
 `x = (1 - sigma) x_0 + sigma noise`, the model predicts `v = noise - x_0` (Lipman et al. 2023, arXiv:2210.02747); only
 cells that are not known count in the loss.
 
-Levels: logit-normal, shifted towards noise (Esser et al. 2024, arXiv:2403.03206), one tenth uniform. Levels of its own
-per frame: diffusion forcing (Chen et al. 2024, arXiv:2407.01392).
+Levels: logit-normal, shifted towards noise (Esser et al. 2024, arXiv:2403.03206), one tenth uniform, and a share close
+to pure noise. Levels of its own per frame: diffusion forcing (Chen et al. 2024, arXiv:2407.01392).
 
 Axes: B batch, C channels, T latent frames, H W latent grid, L text positions, D text width.
 """
@@ -28,6 +28,12 @@ __all__ = ["Draw", "ObjectiveConfig", "draw_levels", "draw_step", "generator_los
 
 Array = npt.NDArray[np.float32]
 
+TOP = (0.001, 0.1)
+"""What is left of the clean latent, `1 - sigma`, at levels near pure noise: drawn evenly in its logarithm. A clip's
+widest channels agree over hundreds of cells, so that at 0.97 its sky shows through the noise: only above can words
+decide it.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
@@ -36,9 +42,11 @@ class ObjectiveConfig:
     mix: TaskMix = field(default_factory=TaskMix)
     video_shift: float = 3.0
     """Moves levels towards noise; more tokens that agree need more."""
-    image_shift: float = 1.5
+    image_shift: float = 3.0
     uniform: float = 0.1
     """Share of levels drawn evenly over [0, 1]."""
+    top: float = 0.2
+    """Share of levels drawn near pure noise (`TOP`), where a sampler begins and only the conditions tell anything."""
     history_noise: float = 1.0 / 3.0
     """Highest level of history: what a model makes itself is never quite clean."""
     first_noised: float = 0.2
@@ -68,10 +76,12 @@ class Draw:
 
 
 def draw_levels(rng: np.random.Generator, count: int, config: ObjectiveConfig, *, shift: float) -> Array:
-    """`count` noise levels in (0, 1): logit-normal with `shift`, mixed with a uniform share."""
+    """`count` noise levels in (0, 1): logit-normal with `shift`, mixed with a uniform share and one near pure noise."""
     normal = 1.0 / (1.0 + np.exp(-rng.standard_normal(count)))
     shifted = shift * normal / (1.0 + (shift - 1.0) * normal)
-    levels = np.where(rng.random(count) < config.uniform, rng.random(count), shifted)
+    even, kind = rng.random(count), rng.random(count)
+    top = 1.0 - TOP[0] * (TOP[1] / TOP[0]) ** even
+    levels = np.select([kind < config.uniform, kind < config.uniform + config.top], [even, top], shifted)
     return np.clip(levels, 1e-3, 1.0).astype(np.float32)
 
 
