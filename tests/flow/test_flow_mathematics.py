@@ -9,7 +9,7 @@ from kinora.core.errors import Cancelled, InputError
 from kinora.flow.guidance import guided
 from kinora.flow.objective import flow_loss, training_pair
 from kinora.flow.schedule import logit_normal, schedule, shifted
-from kinora.flow.solvers import SOLVERS, sample
+from kinora.flow.solvers import SOLVERS, sample, still_steps
 from kinora.flow.state import initial_state
 
 SHAPE = (2, 3, 2, 2)
@@ -131,6 +131,29 @@ def test_steps_are_told_and_may_be_cancelled():
     with pytest.raises(Cancelled):
         sample(lambda x, s, p: x, initial_state(SHAPE, seed=0), schedule(4), on_step=on_step)
     assert told == [(1, 4), (2, 4)]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_steps_above_every_cap_are_neither_asked_nor_told(solver):
+    """With one free frame beside them all steps are taken, and the others come out the same to the bit."""
+    asked, told = [], []
+
+    def velocity(x, sigma, position):
+        asked.append(float(sigma.max()))
+        return torch.sin(x) + sigma[:, None]
+
+    free = initial_state(SHAPE, seed=0)
+    capped = free.know_up_to(torch.zeros(1, *SHAPE), torch.full((1, *SHAPE[1:]), 0.6))
+    beside = free.know_up_to(torch.zeros(1, *SHAPE), torch.tensor([0.6] * (SHAPE[1] - 1) + [1.0])[None, :, None, None])
+    levels = schedule(8)  # 1, 0.875, 0.75, 0.625, 0.5, ...: three end above 0.6
+    whole = sample(velocity, beside, levels, solver)
+    asked.clear()
+    result = sample(velocity, capped, levels, solver, lambda done, _total: told.append(done))
+    assert told == [4, 5, 6, 7, 8]
+    assert still_steps(levels.tolist(), capped) == 3
+    assert asked[0] == pytest.approx(0.6)
+    assert len(asked) == len(told) * (2 if solver == "heun" else 1)
+    assert torch.equal(result[:, :, :-1], whole[:, :, :-1])
 
 
 def test_an_unknown_solver_is_refused_by_name():

@@ -45,3 +45,13 @@ def test_a_scale_may_depend_on_the_highest_level():
         expected = guided(with_prompt, without_prompt, factor)(X, at(level), position)
         assert torch.equal(velocity(X, at(level), position), expected)
     assert asked == pytest.approx([0.9, 0.875, 0.5])
+
+
+def test_clips_below_the_floor_are_not_guided():
+    """Each clip of a batch by the highest level of its own cells."""
+    sigma = torch.cat([at(level) for level in (0.8, 0.75, 0.5)])
+    x, position = X.expand(3, -1, -1, -1, -1), torch.arange(3.0).expand(3, -1)
+    told = guided(with_prompt, without_prompt, 5.0, 0.75)(x, sigma, position)
+    full = guided(with_prompt, without_prompt, 5.0)(x, sigma, position)
+    assert torch.equal(told[:2], full[:2])
+    assert torch.allclose(told[2], with_prompt(x, sigma, position)[2])

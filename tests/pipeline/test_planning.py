@@ -53,11 +53,24 @@ def test_an_aspect_without_a_size_is_refused() -> None:
 
 
 def test_a_longer_film_keeps_the_window_full_and_costs_more() -> None:
-    short, long = (plan_film(Request(prompt="x", seconds=seconds), FACTS, tiny()) for seconds in (5.0, 10.0))
+    free = replace(tiny(), hold=1.0)
+    short, long = (plan_film(Request(prompt="x", seconds=seconds), FACTS, free) for seconds in (5.0, 10.0))
     assert long.pixels.frames == 161
     assert long.tokens == short.tokens
     assert long.forwards == 3 * short.forwards
     assert long.seconds_expected > 2 * short.seconds_expected
+
+
+def test_windows_that_hold_to_a_picture_take_the_steps_below_its_level_alone() -> None:
+    """16 steps at shift 5 with two calls each: three end below level 0.5 (0.417, 0.25 and 0)."""
+    still = Keyframe(still=Still.of(np.zeros((8, 8, 3), np.uint8), name="black.png"))
+    first = plan_film(Request(prompt="x"), FACTS, tiny()).forwards
+    calls = {
+        "longer": plan_film(Request(prompt="x", seconds=10.0), FACTS, tiny()).forwards - first,
+        "pictured": plan_film(Request(prompt="x", conditions=(still,)), FACTS, tiny()).forwards,
+    }
+    assert first == 32
+    assert calls == {"longer": 2 * 2 * 3, "pictured": 2 * 3}
 
 
 def test_the_cost_is_the_arithmetic_of_the_layers() -> None:

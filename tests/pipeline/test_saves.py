@@ -25,6 +25,8 @@ from kinora.pipeline.saving import Saves
 from kinora.presets import Sampling
 
 STEPS = 4
+LATE = 2
+"""Events of a window that begins below the third level, 0.625: one of the steps not taken, one of the last step."""
 SHORT = Request(prompt="a red ball rolls to the left", seconds=0.5, quality="draft")
 TWO = replace(SHORT, seconds=5.5)
 """Two segments."""
@@ -36,9 +38,15 @@ def pipeline(model_folder: Path) -> Pipeline:
 
 
 def sampled(pipeline: Pipeline, **fields: Any) -> Pipeline:
-    """The pipeline with few steps, and another way to take them."""
+    """The pipeline with few steps, all of which are taken, and another way to take them."""
     sampling = {"draft": replace(Sampling(steps=STEPS, guidance=6.0), **fields)}
-    return Pipeline(replace(pipeline.model, preset=replace(pipeline.model.preset, sampling=sampling)))
+    return Pipeline(replace(pipeline.model, preset=replace(pipeline.model.preset, sampling=sampling, hold=1.0)))
+
+
+def held(pipeline: Pipeline) -> Pipeline:
+    """The same with windows that stay near the picture they go on from: the last of their four steps ends below 0.5."""
+    few = sampled(pipeline)
+    return Pipeline(replace(few.model, preset=replace(few.model.preset, hold=0.5)))
 
 
 def picture(seed: int) -> Still:
@@ -106,6 +114,10 @@ def test_two_segments_with_every_solver(pipeline: Pipeline, solver: str) -> None
     check_every_step(sampled(pipeline, solver=solver), TWO, 2 * STEPS)
 
 
+def test_where_the_second_segment_begins_late(pipeline: Pipeline) -> None:
+    check_every_step(held(pipeline), TWO, STEPS + LATE)
+
+
 def test_without_guidance(pipeline: Pipeline) -> None:
     check_every_step(sampled(pipeline, guidance=1.0), SHORT, STEPS)
 
@@ -128,20 +140,20 @@ FOOTAGE = Footage.of(
 
 
 @pytest.mark.parametrize(
-    ("conditions", "walks"),
+    ("conditions", "steps"),
     [
-        ((Keyframe(still=picture(1)), Keyframe(still=picture(2), at=None)), 1),
-        ((Reference(still=picture(1)),), 1),
-        ((Moves(move=CameraMove(pan=2.0)),), 2),  # a picture is imagined first
-        ((Moves(move=CameraMove(zoom=2.0)), Reference(still=picture(3))), 2),
-        ((Keyframe(still=picture(1)), BRUSH), 1),
-        ((Continue(footage=FOOTAGE),), 1),
-        ((Continue(footage=FOOTAGE, before=True),), 1),
+        ((Keyframe(still=picture(1)), Keyframe(still=picture(2), at=None)), STEPS),
+        ((Reference(still=picture(1)),), STEPS),
+        ((Moves(move=CameraMove(pan=2.0)),), STEPS + LATE),  # a picture is imagined first
+        ((Moves(move=CameraMove(zoom=2.0)), Reference(still=picture(3))), STEPS + LATE),
+        ((Keyframe(still=picture(1)), BRUSH), LATE),
+        ((Continue(footage=FOOTAGE),), STEPS),
+        ((Continue(footage=FOOTAGE, before=True),), STEPS),
     ],
     ids=["keyframes", "reference", "camera", "camera and reference", "brush", "onward", "backward"],
 )
-def test_with_conditions(pipeline: Pipeline, conditions: tuple[Condition, ...], walks: int) -> None:
-    check_every_step(pipeline, replace(SHORT, conditions=conditions), walks * STEPS)
+def test_with_conditions(pipeline: Pipeline, conditions: tuple[Condition, ...], steps: int) -> None:
+    check_every_step(pipeline, replace(SHORT, conditions=conditions), steps)
 
 
 def test_under_a_script(pipeline: Pipeline) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import kinora
 from kinora.core.clip import Clip
@@ -21,9 +22,12 @@ from kinora.pipeline import Pipeline, Progress
 from kinora.pipeline.saving import Saves
 from kinora.pipeline.sketching import Sketch
 from kinora.presets import Sampling
-from kinora.transformer.conditions import Conditions
+from kinora.transformer.conditions import Conditions, Prepared
+from kinora.transformer.model import Transformer
 
 STEPS = 3
+MOVES = 1
+"""Of three steps at shift 5, those that end below the sketch's cap of 0.7."""
 FILM = Request(prompt="a red ball rolls to the left", seconds=3.0, quality="draft")
 STILL = Still.of(np.full((64, 64, 3), 90, np.uint8), name="grey.png")
 
@@ -83,8 +87,34 @@ def test_only_free_films_of_some_length_are_sketched(load: Callable[..., Pipelin
         "going on": pipeline.plan(replace(FILM, conditions=(Continue(footage=footage),))),
     }
     assert {name for name, plan in sketched.items() if plan.sketch == 5} == {"free", "of somebody"}
-    assert sketched["free"].forwards == 2 * load().plan(FILM).forwards
     assert load().plan(FILM).sketch == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "calls"),
+    [
+        ({}, 2 * STEPS),
+        ({"sketch": 5}, 2 * STEPS + 2 * MOVES),
+        # Levels of the sketch: 1, 0.857, 0.6; of the rest: 0.7.
+        ({"sketch": 5, "guidance_floor": 0.75}, 5 + MOVES),
+        ({"sketch": 5, "guidance_floor": 0.9}, 4 + MOVES),
+        ({"guidance": 1.0, "guidance_floor": 0.75}, STEPS),
+    ],
+)
+def test_the_model_is_asked_as_often_as_planned(
+    load: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, fields: dict[str, float], calls: int
+):
+    pipeline, asked = load(**fields), []
+    walk = Transformer.forward
+
+    def counted(transformer: Transformer, *told: Tensor | Conditions | Prepared) -> Tensor:
+        velocity = walk(transformer, *told)
+        asked.append(len(velocity))
+        return velocity
+
+    monkeypatch.setattr(Transformer, "forward", counted)
+    pipeline.generate(FILM)
+    assert sum(asked) == pipeline.plan(FILM).forwards == calls
 
 
 def test_a_film_follows_its_sketch(load: Callable[..., Pipeline]):
@@ -101,7 +131,7 @@ def test_a_film_follows_its_sketch(load: Callable[..., Pipeline]):
     assert last.seconds_left is not None
 
 
-@pytest.mark.parametrize("left", range(1, 2 * STEPS))
+@pytest.mark.parametrize("left", range(1, STEPS + 1))
 def test_interrupted_in_sketch_or_film_it_goes_on_to_the_same_bytes(load: Callable[..., Pipeline], left: int):
     pipeline = load(sketch=5)
     whole = pipeline.generate(FILM).frames_FHWC
@@ -121,4 +151,4 @@ def test_interrupted_in_sketch_or_film_it_goes_on_to_the_same_bytes(load: Callab
         pipeline.stream(FILM, on_progress=pull_the_plug, saves=Saves(every=1, keep=kept.append, found=kept[-1]))
     )
     assert np.array_equal(np.concatenate([chunk.frames_FHWC for chunk in chunks]), whole)
-    assert steps + 100 <= 2 * STEPS - left + 2, "nothing is made twice"
+    assert steps + 100 <= STEPS + MOVES - left + 4, "nothing is made twice"

@@ -17,14 +17,18 @@ Scale = float | Callable[[float], float]
 """A factor, or one for each noise level: a model of two experts wants another in each (Wan 2.2)."""
 
 
-def guided(conditional: Velocity, unconditional: Velocity, scale: float) -> Velocity:
-    """`v_u + scale (v_c - v_u)`; at scale 1 the unconditional velocity is never asked for."""
+def guided(conditional: Velocity, unconditional: Velocity, scale: float, floor: float = 0.0) -> Velocity:
+    """`v_u + scale (v_c - v_u)`, and `v_c` for clips that have no cell at level `floor` or above; at scale 1 the
+    unconditional velocity is never asked for.
+    """
     if scale == 1.0:
         return conditional
 
     def velocity(x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
         without_BCTHW = unconditional(x_BCTHW, sigma_BTHW, position_BT)
-        return without_BCTHW + scale * (conditional(x_BCTHW, sigma_BTHW, position_BT) - without_BCTHW)
+        high_B1111 = (sigma_BTHW.amax(dim=(1, 2, 3)) >= floor)[:, None, None, None, None]
+        factor_B1111 = high_B1111.to(without_BCTHW.dtype) * (scale - 1.0) + 1.0
+        return without_BCTHW + factor_B1111 * (conditional(x_BCTHW, sigma_BTHW, position_BT) - without_BCTHW)
 
     return velocity
 

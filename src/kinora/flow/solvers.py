@@ -6,7 +6,7 @@ does not change is not touched at all. Axes: B batch, C channels, T latent frame
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -18,7 +18,9 @@ from kinora.flow.state import LatentState
 from kinora.flow.step import History, Solver, Step, Velocity, advance
 from kinora.flow.unipc import UniPC
 
-__all__ = ["SOLVERS", "AdamsBashforth", "Euler", "Heun", "OnStand", "OnStep", "Standing", "Velocity", "sample"]
+__all__ = [
+    "SOLVERS", "AdamsBashforth", "Euler", "Heun", "OnStand", "OnStep", "Standing", "Velocity", "sample", "still_steps",
+]  # fmt: skip
 
 OnStep = Callable[[int, int], None]
 """Told (steps done, steps in all) after each step; may raise `Cancelled`."""
@@ -109,7 +111,8 @@ def sample(
     """The latents (B, C, T, H, W) that `state` becomes when the schedule has reached its end.
 
     The first of `sigmas` is what unmixed noise counts as: 1, or a little less in Wan's own schedules. To begin further
-    down give cells a cap, not the schedule another beginning. `begin` is where an interrupted walk stood, from
+    down give cells a cap, not the schedule another beginning: steps before the first that moves a cell are not
+    taken (`still_steps`), and the listeners hear nothing of them. `begin` is where an interrupted walk stood, from
     `on_stand`.
     """
     if solver not in SOLVERS:
@@ -119,7 +122,7 @@ def sample(
     begin = begin or Standing(steps=0, x_BCTHW=state.latent_BCTHW)
     walker.resume(begin.history)
     x_BCTHW = begin.x_BCTHW
-    for i in range(begin.steps, len(levels) - 1):
+    for i in range(max(begin.steps, still_steps(levels, state)), len(levels) - 1):
         # What is read back from a file is contiguous; so that sums come in the same order, everything always is.
         x_BCTHW = walker.step(x_BCTHW, Step(velocity=velocity, state=state, levels=levels, index=i)).contiguous()
         if on_stand is not None:
@@ -127,6 +130,12 @@ def sample(
         if on_step is not None:
             on_step(i + 1, len(levels) - 1)
     return x_BCTHW
+
+
+def still_steps(sigmas: Sequence[float], state: LatentState) -> int:
+    """How many steps at the schedule's beginning end above every cell's cap, and so move nothing."""
+    highest = float(state.cap_BTHW.max())
+    return sum(level >= highest for level in sigmas[1:])
 
 
 def _extrapolated(v_BCTHW: Tensor, change_B1THW: Tensor, last_v_BCTHW: Tensor, last_change_B1THW: Tensor) -> Tensor:

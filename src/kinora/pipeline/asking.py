@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import product
 from types import TracebackType
 from typing import Self
 
@@ -36,19 +37,19 @@ class Asked:
     """The model under one set of conditions, a velocity for `kinora.flow.solvers.sample`.
 
     A context manager: leaving it lets the transformer go. What does not change from step to step is prepared once, and
-    once more where a model's second expert takes over.
+    once more where a model's second expert takes over or guidance ends.
     """
 
     def __init__(self, model: Model, resident: Resident, sides: tuple[Conditions, ...], tokens: int) -> None:
         """`sides` is what to make, and, with guidance, what to push away from; `tokens` the length of the window."""
         self._model = model
         self._resident = resident
-        self.sides = len(sides)
+        self._sides = sides
         self._rounds = (_paired(*sides),) if len(sides) == 2 and tokens <= PAIR_TOKENS else sides
         self._stack = ExitStack()
         self._name = ""
         self._transformer: Transformer | None = None
-        self._prepared: tuple[Prepared, ...] = ()
+        self._prepared: dict[bool, tuple[Prepared, ...]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -60,15 +61,25 @@ class Asked:
 
     def __call__(self, x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> tuple[Tensor, Tensor]:
         """The velocity with the prompt and that without it, float32."""
+        with_BCTHW, without_BCTHW = self._ask(x_BCTHW, sigma_BTHW, position_BT, alone=False)
+        return with_BCTHW, without_BCTHW
+
+    def alone(self, x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
+        """The velocity with the prompt, float32: half the work."""
+        return self._ask(x_BCTHW, sigma_BTHW, position_BT, alone=True)[0]
+
+    def _ask(self, x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor, *, alone: bool) -> list[Tensor]:
         self._turn_to(self.expert(float(sigma_BTHW.max())))
         assert self._transformer is not None
         model, found = self._model, []
         with torch.autocast(model.device.type, dtype=model.dtype, enabled=model.dtype != torch.float32):
-            for prepared in self._prepared:
+            if alone not in self._prepared:
+                rounds = self._sides[:1] if alone else self._rounds
+                self._prepared[alone] = tuple(self._transformer.prepare(conditions) for conditions in rounds)
+            for prepared in self._prepared[alone]:
                 v_BCTHW: Tensor = self._transformer(x_BCTHW, sigma_BTHW, position_BT, prepared)
                 found += v_BCTHW.split(1)
-        # Without guidance there is one side, and nobody looks at the second.
-        return found[0], found[-1]
+        return found
 
     def expert(self, level: float) -> str:
         """Which transformer denoises where the schedule stands at `level`."""
@@ -84,18 +95,15 @@ class Asked:
         self._let_go()
         self._name = name
         self._transformer = self._stack.enter_context(self._resident.use(name))
-        model = self._model
-        with torch.autocast(model.device.type, dtype=model.dtype, enabled=model.dtype != torch.float32):
-            self._prepared = tuple(self._transformer.prepare(conditions) for conditions in self._rounds)
 
     def _let_go(self) -> None:
-        self._name, self._transformer, self._prepared = "", None, ()
+        self._name, self._transformer, self._prepared = "", None, {}
         self._stack.close()
 
 
 class Guided:
-    """The velocity that a sampler follows: both sides guided, as strongly as each expert wants it, steps reused where
-    that is asked for.
+    """The velocity that a sampler follows: both sides guided, as strongly as each expert wants it and as far down as
+    the model's sampling has it, steps reused where that is asked for.
     """
 
     def __init__(self, asked: Asked, sampling: Sampling, sigmas: Tensor, *, whole: bool, reuse: float = 0.0) -> None:
@@ -104,20 +112,21 @@ class Guided:
         """
         self._whole = whole
         self._asked = asked
+        self._floor = math.inf if sampling.guidance == 1.0 else sampling.guidance_floor
         low = sampling.guidance if sampling.low_guidance is None else sampling.low_guidance
-        velocity = guided_pair(asked, lambda level: low if asked.expert(level) == LOW else sampling.guidance)
-        if asked.sides == 1:
-            velocity = self._alone
-        velocity = whole_times(velocity) if whole else velocity
-        self._by_expert: dict[str, Velocity] = {HIGH: velocity, LOW: velocity}
+        pair = guided_pair(asked, lambda level: low if asked.expert(level) == LOW else sampling.guidance)
+        self._stretches: dict[tuple[str, bool], Velocity] = {}
+        for name, alone in product((HIGH, LOW), (False, True)):
+            velocity = asked.alone if alone else pair
+            self._stretches[name, alone] = whole_times(velocity) if whole else velocity
         self._reusing: list[Reusing] = []
         if reuse:
-            for name in self._by_expert:
-                walked = [i for i, level in enumerate(sigmas[:-1].tolist()) if self._expert(level) == name]
+            for stretch, velocity in self._stretches.items():
+                walked = [i for i, level in enumerate(sigmas[:-1].tolist()) if self._stretch(level) == stretch]
                 if walked:
                     part = sigmas[walked[0] : walked[-1] + 2]
-                    self._by_expert[name] = Reusing(velocity, reuse, part)
-            self._reusing = [one for one in self._by_expert.values() if isinstance(one, Reusing)]
+                    self._stretches[stretch] = Reusing(velocity, reuse, part)
+            self._reusing = [one for one in self._stretches.values() if isinstance(one, Reusing)]
 
     def history(self) -> History:
         """What reusing steps has learnt and counted, for `resume`; empty where none are reused."""
@@ -135,18 +144,17 @@ class Guided:
             one.resume(own)
 
     def __call__(self, x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
-        return self._by_expert[self._expert(float(sigma_BTHW.max()))](x_BCTHW, sigma_BTHW, position_BT)
+        return self._stretches[self._stretch(float(sigma_BTHW.max()))](x_BCTHW, sigma_BTHW, position_BT)
 
     @property
     def reports(self) -> tuple[str, ...]:
         """What reusing steps has saved and cost, a sentence for each expert."""
         return tuple(str(one.report) for one in self._reusing)
 
-    def _expert(self, level: float) -> str:
-        return self._asked.expert(math.floor(1000.0 * level) / 1000.0 if self._whole else level)
-
-    def _alone(self, x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
-        return self._asked(x_BCTHW, sigma_BTHW, position_BT)[0]
+    def _stretch(self, level: float) -> tuple[str, bool]:
+        """Which expert is asked where the schedule stands at `level`, and whether for the prompt's side alone."""
+        told = math.floor(1000.0 * level) / 1000.0 if self._whole else level
+        return self._asked.expert(told), level < self._floor
 
 
 def _paired(first: Conditions, second: Conditions) -> Conditions:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from kinora.core.errors import WeightsError
 from kinora.core.plan import Plan
 from kinora.flow.schedule import schedule, wan_schedule
-from kinora.flow.solvers import Standing, sample
+from kinora.flow.solvers import Standing, sample, still_steps
 from kinora.flow.state import LatentState
 from kinora.pipeline.asking import Asked, Guided
 from kinora.pipeline.drawing import OnFrames
@@ -24,7 +23,7 @@ from kinora.pipeline.previews import Guess, Previews
 from kinora.pipeline.progress import Teller
 from kinora.pipeline.resident import Resident
 from kinora.pipeline.saving import Saves, Saving
-from kinora.presets import Sampling
+from kinora.presets import Sampling, WalkKind
 from kinora.transformer.conditions import Conditions
 
 __all__ = ["NOBODY", "Imagining", "Listeners", "Prompts", "Walk"]
@@ -60,8 +59,7 @@ class Walk:
     prompt: int
     place: int = 0
     """Latent frame of the window that stands for it when somebody looks."""
-    kind: Literal["window", "picture", "sketch"] = "window"
-    """Whether it makes a window of the film, or what comes before one: a single picture, or a few moments of it."""
+    kind: WalkKind = "window"
     carried: Mapping[str, Tensor] = field(default_factory=dict)
     """What a save must keep beside it: see `kinora.pipeline.saving.Found`."""
 
@@ -91,8 +89,7 @@ class Imagining:
     def latents(self, start: LatentState, conditions: Conditions, walk: Walk) -> Tensor:
         """Denoise a window under the walk's prompt, guided away from its other side."""
         sampling = self._model.preset.sampling_for(self._plan.request.quality)
-        kind = "picture" if self._plan.latent.frames == 1 else walk.kind
-        shift = {"window": sampling.shift, "picture": sampling.image_shift, "sketch": sampling.sketch_shift}[kind]
+        shift = sampling.shift_for("picture" if self._plan.latent.frames == 1 else walk.kind)
         count = 1 if self._plan.guidance == 1.0 else 2
         sides = tuple(replace(conditions, text_BLD=text_BLD) for text_BLD in self._prompts[walk.prompt][:count])
         _, _, frames, height, width = start.noise_BCTHW.shape
@@ -114,7 +111,8 @@ class Imagining:
         guess = Guess(velocity)
         if found is not None:
             velocity.resume(found.reuse)
-            self._teller.skip("imagine", found.standing.steps)
+        if before := still_steps(sigmas.tolist(), start) if found is None else found.standing.steps:
+            self._teller.skip("imagine", before)
 
         def stands(standing: Standing) -> None:
             self._saving.stands(walk.name, standing, total, velocity.history, walk.carried)

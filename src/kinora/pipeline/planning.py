@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from kinora.core.shapes import Compression, LatentShape, PixelShape
 from kinora.core.timing import keyframe_places, prompt_cuts
 from kinora.core.wording import OBEYED, condition_lines, condition_of, footage_of, refuse_what_it_cannot
 from kinora.media.fit import fit_mask
-from kinora.presets.preset import Preset, Sampling
+from kinora.presets.preset import Preset, Sampling, WalkKind
 
 __all__ = ["ModelFacts", "plan_film", "plan_image"]
 
@@ -78,7 +78,7 @@ def plan_film(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
         frames = footage.clip.shape.frames
     pixels = _pixels(request, facts, frames)
     _check_fitted(request, pixels)
-    return _plan(request, facts, preset.sampling_for(request.quality), pixels, segments)
+    return _plan(request, facts, preset, pixels, segments)
 
 
 def plan_image(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
@@ -90,7 +90,7 @@ def plan_image(request: Request, facts: ModelFacts, preset: Preset) -> Plan:
         raise InputError(f"{facts.name} makes films from pictures, no single ones; choose a model that films words.")
     refuse_what_it_cannot(request, facts.name, preset.obeys)
     pixels = _pixels(request, facts, 1)
-    return _plan(request, facts, preset.sampling_for(request.quality), pixels, (Segment(first=0, new=1, known=0),))
+    return _plan(request, facts, preset, pixels, (Segment(first=0, new=1, known=0),))
 
 
 def _pixels(request: Request, facts: ModelFacts, frames: int) -> PixelShape:
@@ -197,8 +197,9 @@ def _gap(request: Request, preset: Preset) -> int:
 
 
 def _plan(
-    request: Request, facts: ModelFacts, sampling: Sampling, pixels: PixelShape, segments: tuple[Segment, ...]
+    request: Request, facts: ModelFacts, preset: Preset, pixels: PixelShape, segments: tuple[Segment, ...]
 ) -> Plan:
+    sampling = preset.sampling_for(request.quality)
     latent = LatentShape(
         frames=sum(segment.new for segment in segments),
         height=pixels.height // facts.compression.space,
@@ -209,7 +210,6 @@ def _plan(
             f"{facts.name} has its guidance built in at quality {request.quality} and so takes no negative prompt; "
             "say in the prompt what to show instead."
         )
-    calls = sampling.steps * (1 if sampling.guidance == 1.0 else 2)
     beside = sum(isinstance(condition, Reference) for condition in request.conditions)
     tokens = [_tokens(latent, segment.frames + segment.anchors + beside, facts.patch) for segment in segments]
     places = keyframe_places(
@@ -226,9 +226,16 @@ def _plan(
         )
     picture_first = segments[0].alone and 0 not in places and needs_picture(request)
     sketch = 0 if picture_first else _sketched(request, segments[0], sampling)
-    before = [frames + beside for frames in (int(picture_first), sketch) if frames]
-    counts = [*tokens, *(_tokens(latent, frames, facts.patch) for frames in before)]
-    operations = sum(calls * facts.forward_operations(count) for count in counts)
+    caps = [_cap(request, preset, segments, index, pictured=0 in places) for index in range(len(segments))]
+    if sketch:
+        caps[0] = sampling.sketch_cap
+    kind: WalkKind = "picture" if latent.frames == 1 else "window"
+    work = [(count, sampling.calls(kind, cap=cap)) for count, cap in zip(tokens, caps, strict=True)]
+    if sketch:
+        work.append((_tokens(latent, sketch + beside, facts.patch), sampling.calls("sketch")))
+    if picture_first:
+        work.append((_tokens(latent, 1 + beside, facts.patch), sampling.calls("picture")))
+    operations = sum(calls * facts.forward_operations(count) for count, calls in work)
     device = facts.device.partition(":")[0]
     pixel_count = pixels.frames * pixels.height * pixels.width
     return Plan(
@@ -241,7 +248,7 @@ def _plan(
         steps=sampling.steps,
         guidance=sampling.guidance,
         segments=segments,
-        forwards=calls * len(counts),
+        forwards=sum(calls for _, calls in work),
         imagine_seconds=operations / RATES.get(device, RATES["cpu"]),
         draw_seconds=pixel_count / DRAW_RATES.get(device, DRAW_RATES["cpu"]),
         backward=any(isinstance(c, Continue) and c.before for c in request.conditions),
@@ -249,6 +256,21 @@ def _plan(
         sketch=sketch,
         conditions=condition_lines(request),
     )
+
+
+def _cap(request: Request, preset: Preset, segments: Sequence[Segment], index: int, *, pictured: bool) -> float:
+    """The highest noise level in a segment: the preset's `hold` where it stays with the picture it goes on from and
+    nothing else is drawn into it; `pictured` where the film begins with a picture.
+    """
+    drawn = any(isinstance(c, Brush | Moves | Speech) for c in request.conditions)
+    onward = condition_of(request, Continue)
+    if drawn or (footage_of(request) is not None and (onward is None or onward.before)):
+        return 1.0
+    if index > 0:
+        return preset.hold if segments[index].prompt == segments[index - 1].prompt else 1.0
+    if onward is not None:
+        return preset.hold if onward.told in ("", request.prompt) else 1.0
+    return preset.hold if pictured else 1.0
 
 
 def _sketched(request: Request, first: Segment, sampling: Sampling) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from kinora.core.errors import InputError
 
-__all__ = ["FirstFrame", "Preset", "Sampling"]
+__all__ = ["FirstFrame", "Preset", "Sampling", "WalkKind"]
 
 FirstFrame = Literal["token", "channels", "channels+clip", "none"]
 """How a model takes a first picture: as known tokens, as channels beside the noise, as these and image tokens of CLIP,
 or not at all.
 """
+
+WalkKind = Literal["window", "picture", "sketch"]
+"""What is made on one way from noise to latents: a window of a film, a single picture, or a few moments of a window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,10 @@ class Sampling:
     """Adams-Bashforth: second order at the price of the first, so fewer steps do."""
     low_guidance: float | None = None
     """Factor below the preset's `boundary`, where that differs."""
+    guidance_floor: float = 0.0
+    """Noise level below which there is no guidance, and so one call a step: once everything's place is decided, it adds
+    noise of its own (Kynkaanniemi et al. 2024, arXiv:2404.07724).
+    """
     sketch: int = 0
     """Latent frames of a film's first window, far apart, that are imagined before all of it (`pipeline.sketching`), for
     a model that composes a few moments better than many; 0 imagines all at once.
@@ -38,6 +46,22 @@ class Sampling:
     """`shift` for these few."""
     sketch_cap: float = 0.7
     """Highest noise level of the window after them."""
+
+    def shift_for(self, kind: WalkKind) -> float:
+        """Of the schedule that is walked for it."""
+        return {"window": self.shift, "picture": self.image_shift, "sketch": self.sketch_shift}[kind]
+
+    def calls(self, kind: WalkKind, *, cap: float = 1.0) -> int:
+        """Calls of the transformer on the way, no cell of which is ever noisier than `cap`."""
+        shift = self.shift_for(kind)
+        evenly = [1.0 - step / self.steps for step in range(self.steps + 1)]
+        levels = [shift * even / (1.0 + (shift - 1.0) * even) for even in evenly]
+        sides = 1 if self.guidance == 1.0 else 2
+        return sum(
+            sides if min(level, cap) >= self.guidance_floor else 1
+            for level, end in itertools.pairwise(levels)
+            if end < cap
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

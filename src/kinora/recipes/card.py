@@ -13,7 +13,7 @@ from typing import Any
 from safetensors import safe_open
 
 from kinora.core.wording import OBEYED
-from kinora.presets import Preset, preset_for
+from kinora.presets import Preset, Sampling, preset_for
 from kinora.recipes.card_figures import Measured, failures, figures
 from kinora.recipes.card_words import NOT_RECORDED, said, share, table
 from kinora.training.files import write_atomically
@@ -107,14 +107,26 @@ def _parts(manifest: Manifest, stored: Mapping[str, tuple[int, str]]) -> list[st
 def _sampling(manifest: Manifest, preset: Preset) -> list[str]:
     rows = [
         (
-            quality, str(entry.steps), f"{entry.guidance:g}", str(entry.steps * (1 if entry.guidance == 1.0 else 2)),
-            f"{entry.shift:g} / {entry.image_shift:g}", entry.solver,
+            quality, str(entry.steps), _guidance(entry), _calls(entry), f"{entry.shift:g} / {entry.image_shift:g}",
+            entry.solver,
         )
         for quality, entry in preset.sampling.items()
     ]  # fmt: skip
     source = "its manifest" if manifest.sampling else f"the preset {preset.name}"
     head = ("quality", "steps", "guidance", "calls a window", "shift, clips / pictures", "solver")
     return [f"How it is sampled, as {source} says:", "", *table(head, rows), *_sketched(preset), *_distilled(manifest)]
+
+
+def _guidance(sampling: Sampling) -> str:
+    above = f" above level {sampling.guidance_floor:g}" if sampling.guidance_floor and sampling.guidance != 1.0 else ""
+    return f"{sampling.guidance:g}{above}"
+
+
+def _calls(sampling: Sampling) -> str:
+    """Calls of the transformer for a film of one window, those of a sketch first."""
+    if not sampling.sketch:
+        return str(sampling.calls("window"))
+    return f"{sampling.calls('sketch')} + {sampling.calls('window', cap=sampling.sketch_cap)}"
 
 
 def _sketched(preset: Preset) -> list[str]:

@@ -131,6 +131,7 @@ def lesson_plan(
     return DistilConfig(
         stage=course.stage,
         guidance=sampling.guidance if held is None else 1.0,
+        guidance_floor=sampling.guidance_floor if held is None else 0.0,
         shift=sampling.shift if held is None else held["shift"],
         image_shift=sampling.image_shift if held is None else held["image_shift"],
         steps=course.few_steps,

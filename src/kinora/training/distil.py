@@ -60,6 +60,8 @@ class DistilConfig:
     """One of `STAGES`."""
     guidance: float
     """Scale that the teacher is asked at; 1 for a teacher that has its guidance in itself."""
+    guidance_floor: float = 0.0
+    """Level below which the teacher is not guided."""
     shift: float
     """Of the schedule that the student will walk, for clips."""
     image_shift: float
@@ -271,6 +273,7 @@ class DistilJob:
             _velocity(self._teacher, conditions, batch),
             _velocity(self._teacher, without, batch),
             self._config.guidance,
+            self._config.guidance_floor,
         )
 
 
