@@ -62,15 +62,15 @@ def test_a_longer_film_keeps_the_window_full_and_costs_more() -> None:
 
 
 def test_windows_that_hold_to_a_picture_take_the_steps_below_its_level_alone() -> None:
-    """16 steps at shift 5 with two calls each: three end below level 0.5 (0.417, 0.25 and 0)."""
+    """Of 16 steps at shift 5 eleven begin at 0.75 or above, with two calls each; three end below level 0.5."""
     still = Keyframe(still=Still.of(np.zeros((8, 8, 3), np.uint8), name="black.png"))
     first = plan_film(Request(prompt="x"), FACTS, tiny()).forwards
     calls = {
         "longer": plan_film(Request(prompt="x", seconds=10.0), FACTS, tiny()).forwards - first,
         "pictured": plan_film(Request(prompt="x", conditions=(still,)), FACTS, tiny()).forwards,
     }
-    assert first == 32
-    assert calls == {"longer": 2 * 2 * 3, "pictured": 2 * 3}
+    assert first == 2 * 11 + 5
+    assert calls == {"longer": 2 * 3, "pictured": 3}
 
 
 def test_the_cost_is_the_arithmetic_of_the_layers() -> None:
@@ -87,9 +87,12 @@ def test_quality_buys_steps() -> None:
 
 def test_without_guidance_half_the_work() -> None:
     preset = tiny()
-    plain = replace(preset, sampling={"standard": replace(preset.sampling["standard"], guidance=1.0)})
+    guided, plain = (
+        replace(preset, sampling={"standard": replace(preset.sampling["standard"], guidance=scale, guidance_floor=0.0)})
+        for scale in (6.0, 1.0)
+    )
     request = Request(prompt="x")
-    assert 2 * plan_film(request, FACTS, plain).forwards == plan_film(request, FACTS, preset).forwards
+    assert 2 * plan_film(request, FACTS, plain).forwards == plan_film(request, FACTS, guided).forwards
 
 
 def test_a_picture_is_one_latent_frame() -> None:

@@ -112,7 +112,7 @@ class Guided:
         """
         self._whole = whole
         self._asked = asked
-        self._floor = math.inf if sampling.guidance == 1.0 else sampling.guidance_floor
+        self._sampling = sampling
         low = sampling.guidance if sampling.low_guidance is None else sampling.low_guidance
         pair = guided_pair(asked, lambda level: low if asked.expert(level) == LOW else sampling.guidance)
         self._stretches: dict[tuple[str, bool], Velocity] = {}
@@ -154,7 +154,7 @@ class Guided:
     def _stretch(self, level: float) -> tuple[str, bool]:
         """Which expert is asked where the schedule stands at `level`, and whether for the prompt's side alone."""
         told = math.floor(1000.0 * level) / 1000.0 if self._whole else level
-        return self._asked.expert(told), level < self._floor
+        return self._asked.expert(told), not self._sampling.guides(level)
 
 
 def _paired(first: Conditions, second: Conditions) -> Conditions:

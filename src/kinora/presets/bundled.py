@@ -19,9 +19,9 @@ def tiny() -> Preset:
     return Preset(
         name="tiny",
         sampling={
-            "draft": Sampling(steps=8, guidance=6.0),
-            "standard": Sampling(steps=16, guidance=6.0),
-            "pro": Sampling(steps=40, guidance=6.0),
+            "draft": Sampling(steps=8, guidance=6.0, guidance_floor=0.75),
+            "standard": Sampling(steps=16, guidance=6.0, guidance_floor=0.75),
+            "pro": Sampling(steps=40, guidance=6.0, guidance_floor=0.75),
         },
         window=21,
         history=5,

@@ -47,6 +47,11 @@ class Sampling:
     sketch_cap: float = 0.7
     """Highest noise level of the window after them."""
 
+    def guides(self, level: float) -> bool:
+        """Whether there is guidance where the schedule stands at `level`."""
+        # Levels are told in single precision, which must not decide at the floor.
+        return self.guidance != 1.0 and level >= self.guidance_floor - 1e-6
+
     def shift_for(self, kind: WalkKind) -> float:
         """Of the schedule that is walked for it."""
         return {"window": self.shift, "picture": self.image_shift, "sketch": self.sketch_shift}[kind]
@@ -56,12 +61,8 @@ class Sampling:
         shift = self.shift_for(kind)
         evenly = [1.0 - step / self.steps for step in range(self.steps + 1)]
         levels = [shift * even / (1.0 + (shift - 1.0) * even) for even in evenly]
-        sides = 1 if self.guidance == 1.0 else 2
-        return sum(
-            sides if min(level, cap) >= self.guidance_floor else 1
-            for level, end in itertools.pairwise(levels)
-            if end < cap
-        )
+        taken = [level for level, end in itertools.pairwise(levels) if end < cap]
+        return len(taken) + sum(self.guides(min(level, cap)) for level in taken)
 
 
 @dataclass(frozen=True, kw_only=True)
