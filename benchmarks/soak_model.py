@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
+import importlib
 import sys
 import tempfile
 import time
@@ -32,15 +32,12 @@ PROMPTS = (
 
 
 def fleet_in(folder: Path) -> Any:
-    path = Path(__file__).parents[1] / "tests" / "worker" / "fleet.py"
-    spec = importlib.util.spec_from_file_location("fleet", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.WAIT = 600.0
+    """Workers of a service in `folder`, as the tests start them."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+    fleet = importlib.import_module("fleet")
+    fleet.WAIT = 600.0
     settings = Settings(data=folder / "data", secret="a secret of thirty-two characters!", serves="tiny", workers=0)
-    return module.Fleet(settings, folder / "worker.log")
+    return fleet.Fleet(settings, folder / "worker.log")
 
 
 def frames_of(fleet: Any, task: Task, folder: Path) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +14,7 @@ import sqlalchemy as sa
 from kinora.service.engine import Engine
 from kinora.service.settings import Settings
 from kinora.service.store import Database, open_database
+from running import BUSY, IDLE, Running
 
 _names = itertools.count()
 
@@ -98,31 +96,15 @@ def database(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Dat
     opened.close()
 
 
-def _module() -> Any:
-    """`running.py`, which test folders that are no packages cannot import by name."""
-    name = "kinora_tests_running"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("running.py"))
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
 @pytest.fixture(scope="session")
-def runners():
-    return _module()
-
-
-@pytest.fixture(scope="session")
-def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service without a worker."""
-    with _module().IDLE.use(tmp_path_factory.mktemp("idle")) as made:
+    with IDLE.use(tmp_path_factory.mktemp("idle")) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service with a worker."""
-    with _module().BUSY.use(tmp_path_factory.mktemp("busy")) as made:
+    with BUSY.use(tmp_path_factory.mktemp("busy")) as made:
         yield made

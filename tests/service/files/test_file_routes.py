@@ -11,12 +11,14 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
+from running import running
+
 SIZE = 3 * 2**20 + 12_345
 CONTENT = random.Random(0).randbytes(SIZE)
 
 
 @pytest.fixture(scope="module", params=["folder", "s3"])
-def served(request, runners, tmp_path_factory):
+def served(request, tmp_path_factory):
     if request.param == "folder":
         yield request.getfixturevalue("idle")
         return
@@ -30,7 +32,7 @@ def served(request, runners, tmp_path_factory):
     os.environ.update(told)
     httpx.put(f"http://{host}:{port}/films").raise_for_status()
     try:
-        with runners.running(tmp_path_factory.mktemp("files"), objects="s3://films/kinora") as made:
+        with running(tmp_path_factory.mktemp("files"), objects="s3://films/kinora") as made:
             yield made
     finally:
         for name, value in before.items():

@@ -5,12 +5,7 @@ callbacks.
 from __future__ import annotations
 
 import io
-import os
 import queue
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,11 +18,11 @@ import httpx
 import jwt
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from kinora.service.accounts import Account, NewKey
 from kinora.service.settings import Settings
+from running import Running, settings_of, with_worker
 
 
 @dataclass(kw_only=True)
@@ -95,32 +90,16 @@ class Client:
         raise AssertionError(f"{task_id} is still {task['task_status']}")
 
 
-class Served:
-    """A service that listens."""
+class Served(Running):
+    """A service that listens, and its clients."""
 
     def __init__(self, settings: Settings) -> None:
-        from kinora.service.api.app import create_app
-        from kinora.service.service import open_service
-
-        self.service = open_service(settings)
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        config = uvicorn.Config(create_app(self.service), log_config=None, access_log=False, lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
-        self._thread.start()
-        until = time.monotonic() + 10
-        while not self._server.started:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        super().__init__(settings)
         self._clients: list[Client] = []
 
     def client(self, *, plan: str = "house", units: int = 1_000_000) -> Client:
         """A new account's client."""
-        account = self.service.accounts.create(f"client {len(self._clients)}", plan=plan, language="en")
-        if units:
-            with self.service.database.write() as c:
-                self.service.ledger.grant(c, account.id, units, source="gift", period="test")
+        account = self.account(plan=plan, units=units)
         made = Client(url=self.url, account=account, key=self.service.accounts.new_key(account.id, "test"))
         self._clients.append(made)
         return made
@@ -128,18 +107,7 @@ class Served:
     def close(self) -> None:
         for client in self._clients:
             client.http.close()
-        self._server.should_exit = True
-        self._thread.join(10)
-        self.service.close()
-
-
-def settings_of(folder: Path, **values: Any) -> Settings:
-    usual = {
-        "port": 0, "loopback": True, "secret": "a secret of thirty-two characters!", "serves": "stub",
-        "requests_per_minute": 1_000_000, "poll_seconds": 0.05, "beat_seconds": 0.5, "lease_seconds": 10,
-        "grace_seconds": 1,
-    }  # fmt: skip
-    return Settings(data=folder, **(usual | values))
+        super().close()
 
 
 @pytest.fixture(scope="session")
@@ -186,36 +154,17 @@ class Studio:
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """A service whose tasks are made, by a worker process."""
-    from kinora.service.serving import environment_of
     from kinora.service.webhooks import Sender
 
-    settings = settings_of(tmp_path_factory.mktemp("studio"))
-    made = Served(settings)
-    environment = {**os.environ, **environment_of(settings), "KINORA_STUB_FAULTS": "1", "OMP_NUM_THREADS": "1"}
-    log = (settings.data / "worker.log").open("wb")
-    worker = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from kinora.cli.main import main; sys.exit(main())", "worker",
-     "--parent", str(os.getpid())],
-        env=environment, stdout=log, stderr=log,
-    )  # fmt: skip
-    ended = threading.Event()
-    sender = threading.Thread(
-        target=lambda: Sender(made.service.database, made.service.sealer, settings).run(ended), daemon=True
-    )
-    sender.start()
-    try:
+    made = Served(settings_of(tmp_path_factory.mktemp("studio")))
+    sender, ended = Sender(made.service.database, made.service.sealer, made.settings), threading.Event()
+    thread = threading.Thread(target=sender.run, args=(ended,), daemon=True)
+    thread.start()
+    with with_worker(made):
         yield Studio(served=made, client=made.client())
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        try:
-            worker.wait(15)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-        ended.set()
-        sender.join(10)
-        log.close()
-        made.close()
+    ended.set()
+    thread.join(10)
+    made.close()
 
 
 @dataclass(kw_only=True)

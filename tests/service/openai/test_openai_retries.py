@@ -9,6 +9,8 @@ import httpx
 import openai
 import pytest
 
+from running import running
+
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API is scheduled to permanently shut down:DeprecationWarning")
 
 
@@ -134,8 +136,8 @@ def test_a_repetition_of_what_never_came_is_not_a_video_that_was_named(idle, acc
     assert _create(idle, account, "1").json()["id"] != first
 
 
-def test_a_repetition_is_known_on_postgres_too(postgres_url, tmp_path, runners):
-    with runners.running(tmp_path, database=postgres_url) as served:
+def test_a_repetition_is_known_on_postgres_too(postgres_url, tmp_path):
+    with running(tmp_path, database=postgres_url) as served:
         account = served.account()
         first = _create(served, account, "0").json()["id"]
         other = _create(served, account, "0").json()["id"]

@@ -1,4 +1,4 @@
-"""A service on a real socket, and a real worker process with the stub model: for the tests of three folders."""
+"""A service on a real socket, and a real worker process with the stub model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from kinora.service.settings import Settings
 class Running:
     """A service that listens, in this process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        """`options` are uvicorn's."""
         from kinora.service.api.app import create_app
         from kinora.service.service import open_service
 
@@ -31,8 +32,9 @@ class Running:
         self.service = open_service(settings)
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        config = uvicorn.Config(create_app(self.service), log_config=None, access_log=False, lifespan="off")
-        self._server = uvicorn.Server(config)
+        self.app = create_app(self.service)
+        usual = {"log_config": None, "access_log": False, "lifespan": "off"}
+        self._server = uvicorn.Server(uvicorn.Config(self.app, **{**usual, **options}))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
         self._thread.start()
         until = time.monotonic() + 20
@@ -41,9 +43,9 @@ class Running:
             time.sleep(0.01)
         self._accounts = 0
 
-    def account(self, *, plan: str = "house", units: int = 1_000_000) -> Account:
+    def account(self, *, plan: str = "house", units: int = 1_000_000, **values: Any) -> Account:
         self._accounts += 1
-        account = self.service.accounts.create(f"account {self._accounts}", plan=plan, language="en")
+        account = self.service.accounts.create(f"account {self._accounts}", plan=plan, language="en", **values)
         if units:
             with self.service.database.write() as c:
                 self.service.ledger.grant(c, account.id, units, source="gift", period="test")
@@ -81,10 +83,12 @@ class Shared:
 
 
 def settings_of(folder: Path, **values: Any) -> Settings:
-    return Settings(
-        data=folder, port=0, loopback=True, secret="a secret of thirty-two characters!", serves="stub",
-        requests_per_minute=1_000_000, poll_seconds=0.05, beat_seconds=0.5, lease_seconds=10, grace_seconds=1, **values,
-    )  # fmt: skip
+    usual = {
+        "port": 0, "loopback": True, "secret": "a secret of thirty-two characters!", "serves": "stub",
+        "requests_per_minute": 1_000_000, "poll_seconds": 0.05, "beat_seconds": 0.5, "lease_seconds": 10,
+        "grace_seconds": 1,
+    }  # fmt: skip
+    return Settings(data=folder, **(usual | values))
 
 
 @contextmanager
