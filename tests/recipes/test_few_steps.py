@@ -103,7 +103,7 @@ def test_a_student_is_a_transformer_like_its_teacher(work: Path, student: Part) 
     }
     assert any(not torch.equal(student.tensors[name], teacher.tensors[name]) for name in teacher.tensors)
     assert student.record["distilled"] == {
-        "guidance": 6.0, "steps": None, "small_steps": None, "shift": 5.0, "image_shift": 1.5,
+        "guidance": 6.0, "steps": None, "small_steps": None, "shift": 5.0, "image_shift": 3.0,
     }  # fmt: skip
     assert student.record["teacher"] == teacher.record
     assert student.record["optimiser"]["muon_rate"] > 0
@@ -112,7 +112,7 @@ def test_a_student_is_a_transformer_like_its_teacher(work: Path, student: Part) 
 
 def test_the_schedule_that_was_taught_is_on_record(quick: Part, student: Part) -> None:
     told = quick.record["distilled"]
-    assert told == {"guidance": 6.0, "steps": 3, "small_steps": 2, "shift": 5.0, "image_shift": 1.5}
+    assert told == {"guidance": 6.0, "steps": 3, "small_steps": 2, "shift": 5.0, "image_shift": 3.0}
     assert quick.record["teacher"]["distilled"] == student.record["distilled"]
 
 
@@ -156,7 +156,7 @@ def test_a_teacher_without_guidance_of_its_own_is_asked_with_it() -> None:
 
 
 def test_a_teacher_of_few_steps_teaches_a_part_of_them() -> None:
-    held = {"distilled": {"guidance": 6.0, "steps": 8, "shift": 5.0, "image_shift": 1.5}}
+    held = {"distilled": {"guidance": 6.0, "steps": 8, "shift": 5.0, "image_shift": 3.0}}
     assert plan(held, stage="steps", few_steps=4).small_steps == 2
     for few in (8, 6, 16):
         with pytest.raises(InputError, match="takes 8 steps"):
@@ -190,7 +190,7 @@ def test_few_steps_are_what_the_product_takes(work: Path, quick: Part) -> None:
     steps = [pipeline.plan(Request(prompt="a ball", quality=quality)).steps for quality in QUALITIES]
     assert steps == [3, 3, 6]
     standard = pipeline.model.preset.sampling_for("standard")
-    assert standard == Sampling(steps=3, guidance=1.0, shift=5.0, image_shift=1.5, solver="euler")
+    assert standard == Sampling(steps=3, guidance=1.0, shift=5.0, image_shift=3.0, solver="euler")
     calls = []
     pipeline.model.transformer.register_forward_hook(lambda *_: calls.append(1))
     clip = pipeline.generate(Request(prompt="a red ball on grass", seconds=1.0))
@@ -222,7 +222,7 @@ def test_steps_given_by_hand_are_for_draft_and_standard() -> None:
     table = sampling_table({}, 8)
     assert [table[quality]["steps"] for quality in QUALITIES] == [8, 8, 40]
     assert {entry["guidance"] for entry in table.values()} == {6.0}
-    told = {"distilled": {"guidance": 6.0, "steps": 6, "shift": 5.0, "image_shift": 1.5}}
+    told = {"distilled": {"guidance": 6.0, "steps": 6, "shift": 5.0, "image_shift": 3.0}}
     assert sampling_table(told, 6) == sampling_table(told)
     with pytest.raises(InputError, match="taught 6 steps, not 4"):
         sampling_table(told, 4)

@@ -19,9 +19,8 @@ def tiny() -> Preset:
     return Preset(
         name="tiny",
         sampling={
-            "draft": Sampling(steps=8, guidance=6.0, guidance_floor=0.75),
-            "standard": Sampling(steps=16, guidance=6.0, guidance_floor=0.75),
-            "pro": Sampling(steps=40, guidance=6.0, guidance_floor=0.75),
+            quality: Sampling(steps=steps, guidance=6.0, guidance_floor=0.75, image_shift=3.0)
+            for quality, steps in (("draft", 8), ("standard", 16), ("pro", 40))
         },
         window=21,
         history=5,
