@@ -103,7 +103,7 @@ def test_a_student_is_a_transformer_like_its_teacher(work: Path, student: Part) 
     }
     assert any(not torch.equal(student.tensors[name], teacher.tensors[name]) for name in teacher.tensors)
     assert student.record["distilled"] == {
-        "guidance": 6.0, "steps": None, "small_steps": None, "shift": 5.0, "image_shift": 3.0,
+        "guidance": 4.0, "steps": None, "small_steps": None, "shift": 5.0, "image_shift": 3.0,
     }  # fmt: skip
     assert student.record["teacher"] == teacher.record
     assert student.record["optimiser"]["muon_rate"] > 0
@@ -112,7 +112,7 @@ def test_a_student_is_a_transformer_like_its_teacher(work: Path, student: Part) 
 
 def test_the_schedule_that_was_taught_is_on_record(quick: Part, student: Part) -> None:
     told = quick.record["distilled"]
-    assert told == {"guidance": 6.0, "steps": 3, "small_steps": 2, "shift": 5.0, "image_shift": 3.0}
+    assert told == {"guidance": 4.0, "steps": 3, "small_steps": 2, "shift": 5.0, "image_shift": 3.0}
     assert quick.record["teacher"]["distilled"] == student.record["distilled"]
 
 
@@ -221,7 +221,7 @@ def test_a_model_without_a_table_is_sampled_as_its_preset_says(work: Path) -> No
 def test_steps_given_by_hand_are_for_draft_and_standard() -> None:
     table = sampling_table({}, 8)
     assert [table[quality]["steps"] for quality in QUALITIES] == [8, 8, 40]
-    assert {entry["guidance"] for entry in table.values()} == {6.0}
+    assert {entry["guidance"] for entry in table.values()} == {4.0}
     told = {"distilled": {"guidance": 6.0, "steps": 6, "shift": 5.0, "image_shift": 3.0}}
     assert sampling_table(told, 6) == sampling_table(told)
     with pytest.raises(InputError, match="taught 6 steps, not 4"):

@@ -19,7 +19,7 @@ def tiny() -> Preset:
     return Preset(
         name="tiny",
         sampling={
-            quality: Sampling(steps=steps, guidance=6.0, guidance_floor=0.75, image_shift=3.0)
+            quality: Sampling(steps=steps, guidance=4.0, guidance_floor=0.75, image_shift=3.0, sketch_shift=6.0)
             for quality, steps in (("draft", 8), ("standard", 16), ("pro", 40))
         },
         window=21,
