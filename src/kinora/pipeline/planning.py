@@ -205,11 +205,7 @@ def _plan(
         height=pixels.height // facts.compression.space,
         width=pixels.width // facts.compression.space,
     )
-    if request.negative and sampling.guidance == 1.0:
-        raise InputError(
-            f"{facts.name} has its guidance built in at quality {request.quality} and so takes no negative prompt; "
-            "say in the prompt what to show instead."
-        )
+    _check_told(request, facts, sampling, len(segments))
     beside = sum(isinstance(condition, Reference) for condition in request.conditions)
     tokens = [_tokens(latent, segment.frames + segment.anchors + beside, facts.patch) for segment in segments]
     places = keyframe_places(
@@ -219,17 +215,12 @@ def _plan(
         time=facts.compression.time,
         alone=segments[0].alone,
     )
-    if condition_of(request, Brush) is not None and len(segments) > 1:
-        raise InputError(
-            f"A brush lasts for one window of {facts.name}, and this film takes {len(segments)}; make it shorter and "
-            "extend it afterwards."
-        )
     picture_first = segments[0].alone and 0 not in places and needs_picture(request)
     sketch = 0 if picture_first else _sketched(request, segments[0], sampling)
     caps = [_cap(request, preset, segments, index, pictured=0 in places) for index in range(len(segments))]
+    kind: WalkKind = "picture" if latent.frames == 1 else "window"
     if sketch:
         caps[0] = sampling.sketch_cap
-    kind: WalkKind = "picture" if latent.frames == 1 else "window"
     work = [(count, sampling.calls(kind, cap=cap)) for count, cap in zip(tokens, caps, strict=True)]
     if sketch:
         work.append((_tokens(latent, sketch + beside, facts.patch), sampling.calls("sketch")))
@@ -256,6 +247,20 @@ def _plan(
         sketch=sketch,
         conditions=condition_lines(request),
     )
+
+
+def _check_told(request: Request, facts: ModelFacts, sampling: Sampling, segments: int) -> None:
+    """Raise `InputError` for what this quality, or a film of so many segments, cannot do."""
+    if request.negative and sampling.guidance == 1.0:
+        raise InputError(
+            f"{facts.name} has its guidance built in at quality {request.quality} and so takes no negative prompt; "
+            "say in the prompt what to show instead."
+        )
+    if condition_of(request, Brush) is not None and segments > 1:
+        raise InputError(
+            f"A brush lasts for one window of {facts.name}, and this film takes {segments}; make it shorter and "
+            "extend it afterwards."
+        )
 
 
 def _cap(request: Request, preset: Preset, segments: Sequence[Segment], index: int, *, pictured: bool) -> float:
