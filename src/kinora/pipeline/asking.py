@@ -148,7 +148,7 @@ class Guided:
 
     @property
     def reports(self) -> tuple[str, ...]:
-        """What reusing steps has saved and cost, a sentence for each expert."""
+        """What reusing steps has saved and cost, a sentence for each stretch of the way (expert, guided or not)."""
         return tuple(str(one.report) for one in self._reusing)
 
     def _stretch(self, level: float) -> tuple[str, bool]:
