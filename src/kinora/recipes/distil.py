@@ -17,11 +17,12 @@ import torch
 from kinora.core.errors import InputError
 from kinora.presets import Sampling, tiny
 from kinora.recipes.sizes import Size
-from kinora.recipes.transformer import feed, widest
+from kinora.recipes.transformer import feed
 from kinora.training.batches import Batches
 from kinora.training.distil import DistilConfig, DistilJob
 from kinora.training.files import write_json
 from kinora.training.generator import GeneratorStage
+from kinora.training.library import Library, widest
 from kinora.training.objective import ObjectiveConfig
 from kinora.training.optimise import OptimiserConfig
 from kinora.training.parts import Part, load_part, load_text, save_part
@@ -97,7 +98,7 @@ def distil_recipe(
     run = Run(folder, job, config, say)
     finished = run.go()
     averaged = {**student.state_dict(), **run.average.tensors}
-    strayed, library = None, widest(library_folders).config
+    strayed, library = None, widest(map(Library, library_folders)).config
     if finished:
         before, after = (job.strayed(weights, seed=CHECK_SEED) for weights in (teacher.state_dict(), averaged))
         strayed = {"before": before, "after": after}

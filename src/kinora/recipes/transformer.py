@@ -17,7 +17,7 @@ from kinora.training.batches import Batches, ClipBatches, ManyBatches
 from kinora.training.files import write_json
 from kinora.training.generator import Generator, GeneratorJob, GeneratorStage
 from kinora.training.latents import FrameEncoder, LatentSet, encode_library
-from kinora.training.library import Library
+from kinora.training.library import Library, widest
 from kinora.training.maps import MapSet, maps_path
 from kinora.training.parts import Part, load_codec, load_part, load_text, save_part, without_vocabulary
 from kinora.training.plan import Stage
@@ -25,7 +25,7 @@ from kinora.training.portrait_library import Portraits, encode_portraits, portra
 from kinora.training.run import Run, RunConfig
 from kinora.transformer.model import Transformer
 
-__all__ = ["PROMPTS", "transformer_recipe", "widest", "write_generator"]
+__all__ = ["PROMPTS", "transformer_recipe", "write_generator"]
 
 NOTED = "libraries.json"
 """In a run's folder: how many shards of each library there were when it began."""
@@ -79,7 +79,7 @@ def transformer_recipe(
     begun = None if start is None else load_part(start, "transformer")
     spread = clips.spread() if begun is None or new_head else begun.config.get("spread", ())
     torch.manual_seed(config.seed)
-    transformer = Transformer(dataclasses.replace(size.transformer(), spread=spread))
+    transformer = Transformer(dataclasses.replace(size.transformer(), spread=spread, detail_width=size.detail_width))
     if begun is not None:
         _take_weights(transformer, begun, start, new_head=new_head)
     model = Generator(transformer, text, maps=clips.has_maps)
@@ -101,10 +101,14 @@ def transformer_recipe(
 
 
 def _take_weights(transformer: Transformer, part: Part, path: Path | None, *, new_head: bool) -> None:
-    """Take the weights of a trained transformer of the same configuration, with `new_head` all but its head's."""
+    """Take the weights of a trained transformer of the same configuration, with `new_head` all but its head's; detail
+    that it had none of is learnt from nothing.
+    """
     wanted = json.loads(json.dumps(dataclasses.asdict(transformer.config)))
     if new_head:
         del wanted["spread"]
+    if not part.config.get("detail_width"):
+        del wanted["detail_width"]
     changed = sorted(name for name in wanted if wanted[name] != part.config.get(name, wanted[name]))
     if changed:
         raise InputError(
@@ -113,7 +117,8 @@ def _take_weights(transformer: Transformer, part: Part, path: Path | None, *, ne
     tensors = dict(part.tensors)
     if new_head:
         tensors |= {name: tensor for name, tensor in transformer.state_dict().items() if name.startswith("head.head.")}
-    transformer.load_state_dict(tensors)
+    own = {name: tensor for name, tensor in transformer.state_dict().items() if name.startswith("detail.")}
+    transformer.load_state_dict(own | tensors)
 
 
 def write_generator(
@@ -131,7 +136,7 @@ def write_generator(
 
     `beside` are libraries that were shown too, `start` the record of the weights it went on from.
     """
-    library = widest(library_folders)
+    library = widest(map(Library, library_folders))
     record = {
         **run.record(),
         **({} if start is None else {"start": without_vocabulary(start)}),
@@ -151,11 +156,6 @@ def write_generator(
         }
         extra = {"vocabulary": vocabulary} if kind == "text" else {}
         save_part(path, Part(kind=kind, config=dataclasses.asdict(config), tensors=tensors, record={**record, **extra}))
-
-
-def widest(library_folders: Sequence[Path]) -> Library:
-    """Of several libraries the one that speaks for a model: of the latest world, and the largest of these."""
-    return max(map(Library, library_folders), key=lambda one: (one.config.world, len(one)))
 
 
 def _told(library_folder: Path, run_folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ A shard is there as a whole or not at all: every file is written beside its name
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from kinora.core.errors import InputError
 from kinora.training.scenes import clip_scene, mix_named
 from kinora.world.scene import Scene
 
-__all__ = ["CAPTIONS", "Library", "LibraryConfig", "captions_path", "shard_stem", "truth_path"]
+__all__ = ["CAPTIONS", "Library", "LibraryConfig", "captions_path", "shard_stem", "truth_path", "widest"]
 
 
 CAPTIONS: tuple[tuple[str, str], ...] = (
@@ -154,6 +154,11 @@ class Library:
     def scene(self, i: int) -> Scene:
         """The scene that clip `i` shows."""
         return clip_scene(int(self.seeds[i]), split=self.config.split, mix=self.config.mix)
+
+
+def widest(libraries: Iterable[Library]) -> Library:
+    """Of several libraries the one that speaks for a model: of the latest world, and the largest of these."""
+    return max(libraries, key=lambda one: (one.config.world, len(one)))
 
 
 def shard_stem(shard: int) -> str:
