@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS, SLOTS
-from kinora.training.library import LibraryConfig
-from kinora.training.reader_truth import READER_MIX, ReaderBatches, reader_split, reader_truth
+from kinora.training.library import Library, LibraryConfig
+from kinora.training.reader_truth import READER_MIX, ReaderBatches, _one_of, reader_split, reader_truth
 from kinora.training.rendering import render_library
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.truth import UNSAID, ReaderTruth, mirrored
@@ -145,17 +145,22 @@ def test_the_judge_s_scenes_come_from_all_splits():
 
 
 @pytest.fixture(scope="module")
-def batches(tmp_path_factory) -> ReaderBatches:
+def library(tmp_path_factory) -> Library:
     folder = tmp_path_factory.mktemp("library")
-    library = render_library(folder, LibraryConfig(count=6, height=32, width=32, shard_clips=3, mix="reader"))
-    return ReaderBatches(library, CONFIG_32)
+    return render_library(folder, LibraryConfig(count=6, height=32, width=32, shard_clips=3, mix="reader"))
+
+
+@pytest.fixture(scope="module")
+def batches(library) -> ReaderBatches:
+    return ReaderBatches([library], CONFIG_32)
 
 
 def test_seed_and_step_decide_a_batch(batches):
-    moments, times, truth = batches.draw(1, 5, 4)
-    again, _, truth_again = batches.draw(1, 5, 4)
+    moments, times, truth, asked = batches.draw(1, 5, 4)
+    again, _, truth_again, asked_again = batches.draw(1, 5, 4)
     assert torch.equal(moments, again)
     assert torch.equal(truth.cell_BP, truth_again.cell_BP)
+    assert torch.equal(asked, asked_again)
     assert moments.shape[1] == times.shape[1] == truth.track_BPK3.shape[2] == truth.camera_BK7.shape[1]
     assert not torch.equal(moments[:4, :1], batches.draw(1, 6, 4)[0][:4, :1])
 
@@ -163,8 +168,8 @@ def test_seed_and_step_decide_a_batch(batches):
 def test_batches_are_clips_or_three_times_as_many_pictures(batches):
     camera, direction = list(SCENE_SLOTS).index("camera"), list(BODY_SLOTS).index("direction")
     drawn = [batches.draw(1, step, 2) for step in range(16)]
-    assert {tuple(times.shape) for _, times, _ in drawn} == {(6, 1), (2, 3), (2, 4), (2, 5)}
-    for _, times, truth in drawn:
+    assert {tuple(times.shape) for _, times, *_ in drawn} == {(6, 1), (2, 3), (2, 4), (2, 5)}
+    for _, times, truth, _ in drawn:
         tells_motion = times.shape[1] > 1
         assert bool((truth.scene_BS[:, camera] != UNSAID).all()) == tells_motion
         assert tells_motion or bool((truth.value_BPA[:, :6, direction] == UNSAID).all())
@@ -172,27 +177,48 @@ def test_batches_are_clips_or_three_times_as_many_pictures(batches):
 
 
 @pytest.mark.parametrize("index", [0, 4, 5])
-def test_clips_of_all_shards_meet_their_own_truth(batches, index):
+def test_clips_of_all_shards_meet_their_own_truth(library, batches, index):
     """Truth kept beside the shards is that of the clip's own scene, and moments are those of its own frames."""
-    source = ReaderBatches(batches.library, CONFIG_32)._clips
+    (source,) = batches._clips
     moments, times, truth = source.take(np.array([index]), [0, 2, 4])
-    positions = batches.library.positions_NT[index]
-    own = reader_truth(batches.library.scene(index), positions, CONFIG_32)
+    positions = library.positions_NT[index]
+    own = reader_truth(library.scene(index), positions, CONFIG_32)
     assert times[0].tolist() == (positions[[0, 2, 4]] / 4).tolist()
     assert np.array_equal(truth.cell_BP[0].numpy(), own["cell"])
     assert np.array_equal(truth.value_BPA[0].numpy(), own["value"])
     assert np.array_equal(truth.track_BPK3[0].numpy(), own["track"][:, [0, 2, 4]])
-    frames = batches.library.frames(index)
+    frames = library.frames(index)
     last = torch.from_numpy(frames[[0, 8, 16]]).permute(0, 3, 1, 2) * (2 / 255) - 1
     assert torch.allclose(moments[0, :, :3], last, atol=1e-5)
 
 
-def test_stills_come_from_a_library_of_their_own(batches, tmp_path):
+def test_stills_come_from_a_library_of_their_own(library, tmp_path):
     config = LibraryConfig(count=2, height=32, width=32, latent_frames=1, first_seed=90)
     stills = render_library(tmp_path, config)
-    with_stills = ReaderBatches(batches.library, CONFIG_32, stills=stills)
+    with_stills = ReaderBatches([library], CONFIG_32, stills=[stills])
     first_frames = {stills.frames(i)[0].tobytes() for i in range(2)}
-    moments, times, _ = with_stills._stills.take(np.array([0, 1]), [0])
+    moments, times, _ = with_stills._stills[0].take(np.array([0, 1]), [0])
     assert times.tolist() == [[0.0], [0.0]]
     shown = ((moments[:, 0, :3] + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
     assert {picture.numpy().tobytes() for picture in shown} == first_frames
+
+
+def test_batches_show_every_library(library, tmp_path):
+    other = render_library(tmp_path, LibraryConfig(count=3, height=32, width=32, first_seed=90, mix="wide-reader"))
+    both = ReaderBatches([library, other], CONFIG_32)
+    shown = [_one_of(both._clips, np.random.default_rng(seed)) is both._clips[0] for seed in range(300)]
+    assert np.mean(shown) == pytest.approx(2 / 3, abs=0.08)
+
+
+def test_objects_are_asked_about_at_their_cell_or_the_next(batches):
+    side, moved = CONFIG_32.fine_grid, []
+    for step in range(20):
+        _, _, truth, asked = batches.draw(2, step, 4)
+        there = truth.cell_BP != UNSAID
+        assert torch.equal(asked == UNSAID, ~there)
+        down = (asked // side - truth.cell_BP // side)[there]
+        across = (asked % side - truth.cell_BP % side)[there]
+        assert int(down.abs().max()) <= 1
+        assert int(across.abs().max()) <= 1
+        moved.append(float(((down != 0) | (across != 0)).float().mean()))
+    assert 0.2 < np.mean(moved) < 0.6

@@ -20,6 +20,8 @@ SHARES = (
 OPTIMISER = ("muon_rate", "adam_rate", "cool_down", "average")
 """What `--optimiser` changes: fields of `kinora.training.optimise.OptimiserConfig`."""
 
+SEVERAL = "several: each step shows one, the larger ones more often"
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb and its steps."""
@@ -95,6 +97,10 @@ def _add_library(steps: Steps[argparse.ArgumentParser]) -> None:
     parser.add_argument("--clips", type=int, help="how many, if not the preset's")
     parser.add_argument("--for", dest="purpose", choices=("transformer", "codec", "reader"), default="transformer")
     parser.add_argument("--codec", type=Path, help="encode with this codec on the way and keep latents only")
+    parser.add_argument(
+        "--decode", type=Path, metavar="LIBRARY",
+        help="for the reader: the clips of this library, from its latents, as squares of --height pixels",
+    )  # fmt: skip
     parser.add_argument("--keep-frames", action="store_true", help="keep the frames beside the latents")
     parser.add_argument(
         "--portraits", action="store_true", help="add portraits of its figures to a library that is there"
@@ -150,24 +156,28 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     _add_choice(parser)
     parser.add_argument("--patch", type=int, choices=(1, 2), help="latent cells along a token's side")
     parser.add_argument("--layers", type=int, help="blocks of the transformer, if not the preset's")
+    parser.add_argument("--detail", type=int, metavar="WIDTH", help="channels of its convolutions over single cells")
     parser.add_argument(
         "--share", action="append", type=_share, default=[], metavar="NAME=VALUE",
         help="how often a task is drawn, if not the preset's, and what share of the steps show references; repeatable: "
         f"{', '.join(SHARES)}",
     )  # fmt: skip
-    parser.add_argument(
-        "--optimiser", action="append", type=_optimiser, default=[], metavar="NAME=VALUE",
-        help="of the optimiser, if not the preset's; repeatable: "
-        "muon_rate, adam_rate (learning rates), cool_down (share of the steps over which they fall), average (decay)",
-    )  # fmt: skip
+    _add_optimiser(parser)
     parser.add_argument("--compile", action="store_true", help="compile the blocks (GPU)")
     parser.add_argument("--finish-in", type=float, metavar="MINUTES", help="let a run end sooner or later than planned")
     _add_run_options(parser)
 
 
+def _add_optimiser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--optimiser", action="append", type=_optimiser, default=[], metavar="NAME=VALUE",
+        help="of the optimiser, if not the preset's; repeatable: "
+        "muon_rate, adam_rate (learning rates), cool_down (share of the steps over which they fall), average (decay)",
+    )  # fmt: skip
+
+
 def _add_libraries(parser: argparse.ArgumentParser) -> None:
-    each = "several: each step shows one, the larger ones more often"
-    parser.add_argument("--library", type=Path, nargs="+", required=True, help=f"clips; {each}")
+    parser.add_argument("--library", type=Path, nargs="+", required=True, help=f"clips; {SEVERAL}")
     parser.add_argument(
         "--image-library", type=Path, nargs="+", default=[], help="single pictures, mixed into the steps"
     )
@@ -192,8 +202,12 @@ def _add_distil(steps: Steps[argparse.ArgumentParser]) -> None:
 
 def _add_reader(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "reader", "train the scene reader", train_steps.reader)
-    parser.add_argument("--library", type=Path, required=True)
-    parser.add_argument("--stills", type=Path, help="a library of single pictures, for lessons without motion")
+    parser.add_argument("--library", type=Path, nargs="+", required=True, help=f"clips with their frames; {SEVERAL}")
+    parser.add_argument(
+        "--stills", type=Path, nargs="+", default=[], help="libraries of single pictures, for lessons without motion"
+    )
+    parser.add_argument("--start", type=Path, help="go on from this trained reader, perhaps one that was asked less")
+    _add_optimiser(parser)
     _add_run_options(parser)
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["bundle", "card", "codec", "distil", "library", "probe", "reader", "text", "transformer"]
 
 
+DECODED = 128
+"""Side of decoded pictures, pixels: what the reader looks at."""
+
+
 def _objective(args: argparse.Namespace, objective: ObjectiveConfig) -> ObjectiveConfig:
     """The objective with the shares that the command line changes."""
     import dataclasses
@@ -44,7 +48,7 @@ def _size(args: argparse.Namespace) -> Size:
         for name in ("height", "width", "image_share", "picture_steps")
         if (value := getattr(args, name, None)) is not None
     }
-    for option, name in (("patch", "patch"), ("layers", "transformer_layers")):
+    for option, name in (("patch", "patch"), ("layers", "transformer_layers"), ("detail", "detail_width")):
         if getattr(args, option, None):
             changes[name] = getattr(args, option)
     if getattr(args, "batch", None):
@@ -93,7 +97,9 @@ def probe(args: argparse.Namespace) -> bool:
 def library(args: argparse.Namespace) -> bool:
     from kinora.recipes.library import READER_SEED, codec_library, transformer_library
 
-    if args.portraits:
+    if args.decode is not None:
+        _decode(args)
+    elif args.portraits:
         from kinora.training.portrait_library import render_portraits
 
         render_portraits(
@@ -115,6 +121,20 @@ def library(args: argparse.Namespace) -> bool:
             processes=args.processes, on_progress=_progress,
         )  # fmt: skip
     return True
+
+
+def _decode(args: argparse.Namespace) -> None:
+    """Frames for a library that kept latents only."""
+    from kinora.core.errors import InputError
+    from kinora.training.decoding import decode_library
+    from kinora.training.library import Library
+    from kinora.training.parts import load_codec
+
+    if args.codec is None:
+        raise InputError("--decode needs --codec: the codec that made the latents of that library.")
+    decode_library(
+        args.out, Library(args.decode), load_codec(args.codec), side=args.height or DECODED, on_progress=_progress
+    )
 
 
 def codec(args: argparse.Namespace) -> bool:
@@ -165,10 +185,10 @@ def reader(args: argparse.Namespace) -> bool:
     from kinora.recipes.reader import reader_recipe
     from kinora.training.library import Library
 
-    stills = None if args.stills is None else Library(args.stills)
     return reader_recipe(
-        args.out, args.folder, _run_config(args), library=Library(args.library), stills=stills, say=_say
-    )
+        args.out, args.folder, _run_config(args), libraries=[Library(folder) for folder in args.library],
+        stills=[Library(folder) for folder in args.stills], start=args.start, say=_say,
+    )  # fmt: skip
 
 
 def bundle(args: argparse.Namespace) -> bool:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["append_line", "write_atomically", "write_json"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["append_line", "save_array", "write_atomically", "write_json"]
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -27,6 +30,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         os.fsync(folder)  # without this the rename itself may be lost with the power
     finally:
         os.close(folder)
+
+
+def save_array(path: Path, array: npt.NDArray[np.generic]) -> None:
+    """`array` as numpy keeps it, written atomically."""
+    write_atomically(path, lambda file: np.save(file, array))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +20,7 @@ from torch import Tensor
 from kinora.codec.model import Codec
 from kinora.codec.patches import video_from_frames
 from kinora.core.errors import InputError
-from kinora.training.files import write_atomically
+from kinora.training.files import save_array
 from kinora.training.parts import load_codec
 
 __all__ = ["FrameEncoder", "LatentSet", "encode_library", "encoder_key"]
@@ -76,14 +74,9 @@ def encode_library(
         stem = folder / f"shard-{shard:05d}"
         if not encoder.path(stem).exists():
             frames_NFHW3 = np.load(stem.with_name(f"{stem.name}.frames.npy"), mmap_mode="r")
-            latents = encoder.encode_frames(frames_NFHW3)
-            write_atomically(encoder.path(stem), partial(_save_array, latents))
+            save_array(encoder.path(stem), encoder.encode_frames(frames_NFHW3))
         if on_progress is not None:
             on_progress(done + 1, len(shards))
-
-
-def _save_array(array: npt.NDArray[np.generic], file: IO[bytes]) -> None:
-    np.save(file, array)
 
 
 class LatentSet:

@@ -24,7 +24,7 @@ from kinora.training.library import Library
 from kinora.understanding.config import ObjectKind, ReaderConfig
 from kinora.understanding.disturb import disturb
 from kinora.understanding.moments import moments_of, times_of
-from kinora.understanding.truth import ATTRIBUTES, UNSAID, ReaderTruth, mirrored
+from kinora.understanding.truth import ATTRIBUTES, UNSAID, ReaderTruth, beside, mirrored
 from kinora.world.casting import one_of
 from kinora.world.mix import WIDE_MIX, Mix
 from kinora.world.scene import Scene, States
@@ -53,11 +53,16 @@ WIDE_READER_MIX = replace(
 )
 """The same in world 2.0, with more weather."""
 
+GLIMPSES = (0.25, 0.625)
+"""A small body fills the nearer piece, a large one or a figure the wider."""
+
 _PATCH_FRAMES = 4
 _FRAME_RATE = 16.0
 """Of every clip in a library."""
 _LEAST_MOMENTS = 3
 _STILL_SHARE, _STILLS_A_CLIP = 0.5, 3
+_BESIDE = 0.6
+"""How often an object is asked about a little beside its centre: of nine such cells one is the centre's own."""
 _PURPOSE = 0x8EAD
 """Keeps the reader's draws apart from those of other runs."""
 _FIGURE_MIDDLE = 0.5
@@ -68,11 +73,11 @@ _SEEN = 1.5
 """How far from the middle a centre still has a track, in half picture sides."""
 
 
-def reader_config(library: Library, *, size: int = 128) -> ReaderConfig:
-    """What a reader of this library's world is asked: the slots of that world, and animals where there are any."""
-    if library.config.world == "1.0":
-        return ReaderConfig(size=size)
-    return ReaderConfig(size=size, max_animals=1, slots=SLOTS)
+def reader_config(world: str, *, size: int = 128) -> ReaderConfig:
+    """What a reader of a world is asked: the slots of that world, and animals where there are any."""
+    if world == "1.0":
+        return ReaderConfig(size=size, fine_depth=1, glimpses=GLIMPSES)
+    return ReaderConfig(size=size, fine_depth=1, glimpses=GLIMPSES, max_animals=1, slots=SLOTS)
 
 
 def reader_split(seed: int) -> str:
@@ -211,39 +216,43 @@ def _rotation_vector(rotation_33: Array) -> Array:
 class ReaderBatches:
     """Batches for the reader from libraries that keep their frames; (seed, step) decides each.
 
-    Half of the batches are single pictures, several times as many: most slots need no motion, and pictures cost little.
-    `stills` is a library to take them from (one latent frame a clip will do); otherwise they are first frames of clips.
+    A batch shows one library, the larger ones more often. Half of the batches are single pictures,
+    several times as many: most slots need no motion, and pictures cost little. `stills` are libraries to take them from
+    (one latent frame a clip will do); otherwise they are first frames of clips.
     Truth is computed once and kept beside the libraries' shards.
     """
 
     def __init__(
-        self, library: Library, config: ReaderConfig, *, stills: Library | None = None, device: str = "cpu"
+        self, libraries: Sequence[Library], config: ReaderConfig, *, stills: Sequence[Library] = (), device: str = "cpu"
     ) -> None:
-        self.library = library
         self._config, self._device = config, device
-        self._clips = _Source(library, config)
-        self._stills = self._clips if stills is None else _Source(stills, config)
+        self._clips = [_Source(library, config) for library in libraries]
+        self._stills = [_Source(library, config) for library in stills] or self._clips
 
-    def draw(self, seed: int, step: int, size: int) -> tuple[Tensor, Tensor, ReaderTruth]:
-        """Moments (B, K, 6, S, S), times (B, K) and truth, disturbed; half of the batches mirrored.
+    def draw(self, seed: int, step: int, size: int) -> tuple[Tensor, Tensor, ReaderTruth, Tensor]:
+        """Moments (B, K, 6, S, S), times (B, K), truth, and the cells (B, P) to ask about objects at; disturbed, and
+        half of the batches mirrored.
 
         `size` clips at three or more of the moments kept (no reader should need all of them), or pictures three times
         as many.
         """
         rng = np.random.default_rng([seed, step, _PURPOSE])
         if rng.random() < _STILL_SHARE:
-            moments, times, truth = self._stills.take(rng.integers(len(self._stills), size=_STILLS_A_CLIP * size), [0])
+            source = _one_of(self._stills, rng)
+            moments, times, truth = source.take(rng.integers(len(source), size=_STILLS_A_CLIP * size), [0])
             truth = truth.without_motion(self._config)
         else:
-            chosen, kept = rng.integers(len(self._clips), size=size), self._clips.kept
+            source = _one_of(self._clips, rng)
+            chosen, kept = rng.integers(len(source), size=size), source.kept
             later = rng.integers(min(_LEAST_MOMENTS, kept), kept + 1) - 1
             shown = np.sort(rng.choice(np.arange(1, kept), size=later, replace=False))
-            moments, times, truth = self._clips.take(chosen, [0, *shown])
+            moments, times, truth = source.take(chosen, [0, *shown])
         moments, times, truth = moments.to(self._device), times.to(self._device), truth.to(self._device)
         if rng.random() < 0.5:
             moments, truth = mirrored(moments, truth, self._config)
         generator = torch.Generator(device=self._device).manual_seed(int(rng.integers(2**62)))
-        return disturb(moments, generator), times, truth
+        asked = beside(truth.cell_BP, self._config.fine_grid, _BESIDE, generator)
+        return disturb(moments, generator), times, truth, asked
 
 
 class _Source:
@@ -270,6 +279,14 @@ class _Source:
         positions_BK = torch.from_numpy(self._library.positions_NT[chosen][:, shown])
         truth = self._truth.take(torch.from_numpy(chosen)).at(torch.as_tensor(shown))
         return moments_of(frames_BFHW3, self._size), times_of(positions_BK, _FRAME_RATE), truth
+
+
+def _one_of(sources: Sequence[_Source], rng: np.random.Generator) -> _Source:
+    """One of several, the larger ones more often; of a single one nothing is drawn."""
+    if len(sources) == 1:
+        return sources[0]
+    clips = np.array([len(source) for source in sources])
+    return sources[int(rng.choice(len(sources), p=clips / clips.sum()))]
 
 
 def _shard_truth(library: Library, at: int, config: ReaderConfig) -> ReaderTruth:

@@ -18,7 +18,7 @@ import torch
 from kinora.core.errors import InputError
 from kinora.core.shapes import Compression
 from kinora.training.clips import choose_latent_frames, clip_truth, pixel_frames
-from kinora.training.files import write_atomically, write_json
+from kinora.training.files import save_array, write_atomically, write_json
 from kinora.training.latents import FrameEncoder
 from kinora.training.library import CAPTIONS, Library, LibraryConfig, captions_path, shard_stem, truth_path
 from kinora.training.maps import maps_path, truth_maps, write_maps
@@ -29,7 +29,7 @@ from kinora.world.scene import Scene, States
 from kinora.world.simulate import simulate
 from kinora.world.slots_of import scene_slots
 
-__all__ = ["ShardTask", "render_library", "side_by_side"]
+__all__ = ["ShardTask", "claim", "render_library", "side_by_side"]
 
 Task = TypeVar("Task")
 
@@ -67,7 +67,7 @@ def render_library(
     if codec is None and not keep_frames:
         raise InputError("A library without frames needs a codec, or nothing would be kept. Give one, or keep frames.")
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, config)
+    claim(folder, config)
     tasks = [
         ShardTask(folder=folder, config=config, shard=shard, device=device, codec=codec, keep_frames=keep_frames)
         for shard in range(config.shards)
@@ -89,8 +89,11 @@ def _note_pace(folder: Path, clips: int, seconds: float, device: str, processes:
     write_json(folder / "pace.json", pace)
 
 
-def _claim(folder: Path, config: LibraryConfig) -> None:
-    """Write the index, or check that the one that is there says the same (a library may be made longer)."""
+def claim(folder: Path, config: LibraryConfig) -> None:
+    """Write the index, or check that the one that is there says the same (a library may be made longer).
+
+    Raises `InputError` when the folder holds another library.
+    """
     index = folder / "index.json"
     if index.exists():
         held = LibraryConfig(**json.loads(index.read_text(encoding="utf-8")))
@@ -123,9 +126,9 @@ def _render_shard(task: ShardTask) -> None:
     stem = task.folder / shard_stem(task.shard)
     if encoder is not None:
         latents = encoder.encode_frames(frames_NFHW3)
-        write_atomically(encoder.path(stem), lambda file: np.save(file, latents))
+        save_array(encoder.path(stem), latents)
     if task.keep_frames:
-        write_atomically(stem.with_name(f"{stem.name}.frames.npy"), lambda file: np.save(file, frames_NFHW3))
+        save_array(stem.with_name(f"{stem.name}.frames.npy"), frames_NFHW3)
     write_json(captions_path(task.folder, task.shard), [_captions(scene) for scene in scenes])
     if config.map_cell:
         maps = _maps(scenes, states, moments, config, task.device)

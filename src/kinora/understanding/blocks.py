@@ -19,7 +19,8 @@ class ConvBlock(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
+        for parameter in self.second.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         normed = self.norm(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

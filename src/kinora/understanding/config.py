@@ -50,6 +50,12 @@ class ReaderConfig:
     heads: int = 6
     scene_tokens: int = 4
     """Tokens of the encoder that stand for no place, for what is asked of the whole scene."""
+    fine_depth: int = 0
+    """Residual blocks over the fine cells of the first moment, where centres are told; none for the first readers."""
+    glimpses: tuple[float, ...] = ()
+    """Sides of the pieces around an object that it looks at closely, as shares of the picture's; none for the first
+    readers.
+    """
     moments: int = 5
     """Moments of a clip that it looks at in one reading; it takes any number, and learns with this one."""
     max_bodies: int = 6
@@ -68,6 +74,7 @@ class ReaderConfig:
                     f"A reader cannot be asked for {name} = {min(foreign)}: the scene vocabulary has no such value. "
                     "Update Kinora, or train the reader again."
                 )
+        object.__setattr__(self, "glimpses", tuple(self.glimpses))
         if self.size % TOKEN_STRIDE or self.size < TOKEN_STRIDE:
             raise ShapeError(f"The reader's picture is a multiple of {TOKEN_STRIDE} pixels wide, not {self.size}.")
         if self.width % self.heads:

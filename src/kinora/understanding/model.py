@@ -2,7 +2,8 @@
 
 An encoder mixes tokens of a few moments over space and time. At the first moment every fine cell says whether the
 centre of a body or of a figure lies in it. A decoder then follows each such object through all moments and tells its
-slots; the slots of the whole scene are told by tokens of their own. Where things go and how the camera moves are told
+slots, with a closer look at the pieces of the picture around it; the slots of the whole scene are told by tokens of
+their own. Where things go and how the camera moves are told
 as numbers too: nobody asks for them, but exact truth about motion is what teaches motion words quickly.
 
 Axes: B batch, K moments, S side, N tokens, G fine cells along a side, O kinds of objects, P objects, Q queries, D
@@ -19,8 +20,9 @@ from torch import Tensor, nn
 
 from kinora.core.clip import Clip
 from kinora.core.slots import SceneSlots
-from kinora.understanding.blocks import Decoder, Encoder, Stem, TimeEmbedding
+from kinora.understanding.blocks import ConvBlock, Decoder, Encoder, Stem, TimeEmbedding
 from kinora.understanding.config import ReaderConfig
+from kinora.understanding.glimpse import Glimpse
 from kinora.understanding.moments import CHANNELS, choose_positions, clip_moments, times_of
 from kinora.understanding.read import Evidence, find_objects, slots_of
 
@@ -38,6 +40,8 @@ first.
 class Encoded:
     """A batch of clips after the encoder."""
 
+    picture_BCSS: Tensor
+    """The first moment itself."""
     fine_BGGD: Tensor
     """Fine cells of the first moment."""
     memory_BMD: Tensor
@@ -87,6 +91,7 @@ class Reader(nn.Module):
         self.encoder = Encoder(width, config.heads, config.layers)
         self.from_stem = nn.Linear(2 * config.stem_width, width)
         self.from_token = nn.Linear(width, width)
+        self.fine_refine = nn.Sequential(*(ConvBlock(width) for _ in range(config.fine_depth)))
         self.fine_norm = nn.LayerNorm(width)
         centre = nn.Linear(width, len(config.kinds))
         nn.init.constant_(centre.bias, -4.0)  # centres are rare: about one cell in a hundred
@@ -100,6 +105,7 @@ class Reader(nn.Module):
         self.camera = nn.Linear(width, CAMERA_NUMBERS)
         self.kind = nn.Embedding(len(config.kinds), width)
         self.tell = nn.Parameter(0.02 * torch.randn(width))
+        self.glimpse = Glimpse(config.glimpses, config.fine_grid, width) if config.glimpses else None
         self.decoder = Decoder(width, config.heads, config.decoder_layers)
         for kind in config.kinds:
             self.add_module(f"{kind.name}_heads", _heads(width, kind.slots))
@@ -121,6 +127,7 @@ class Reader(nn.Module):
         fine_BGGD = self._fine(fine_ACGG.unflatten(0, (batch, moments))[:, 0], token_BKND[:, 0])
         later_BKND = self.fine_norm(token_BKND[:, 1:] + self.place + time_BKD[:, 1:, None])
         return Encoded(
+            picture_BCSS=moments_BKCSS[:, 0],
             fine_BGGD=fine_BGGD,
             memory_BMD=torch.cat([fine_BGGD.flatten(1, 2), later_BKND.flatten(1, 2)], dim=1),
             scene_BSD=scene_BSD,
@@ -133,7 +140,8 @@ class Reader(nn.Module):
         side = self.config.token_grid
         told = self.from_token(token_BND).unflatten(1, (side, 1, side, 1))
         told = told.expand(-1, -1, 2, -1, 2, -1).flatten(3, 4).flatten(1, 2)
-        return self.fine_norm(self.from_stem(fine_BCGG.permute(0, 2, 3, 1)) + told + self.fine_place)
+        joined_BGGD = self.from_stem(fine_BCGG.permute(0, 2, 3, 1)) + told + self.fine_place
+        return self.fine_norm(self.fine_refine(joined_BGGD.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
     def scene(self, encoded: Encoded) -> SceneAnswers:
         """What is told of the whole scenes."""
@@ -147,10 +155,14 @@ class Reader(nn.Module):
 
     def objects(self, encoded: Encoded, cell_BP: Tensor, kind_BP: Tensor) -> ObjectAnswers:
         """What is told of the objects whose centres lie in fine cells `cell_BP` (row * G + column), of a kind by
-        its number among `config.kinds`.
+        its number among `config.kinds`. A cell of -1 is no object: what is told there means nothing.
         """
-        index_BPD = cell_BP[..., None].expand(-1, -1, self.config.width)
+        index_BPD = cell_BP.clamp(min=0)[..., None].expand(-1, -1, self.config.width)
         at_BPD = encoded.fine_BGGD.flatten(1, 2).gather(1, index_BPD) + self.kind(kind_BP)
+        if self.glimpse is not None:
+            of_N, which_N = (cell_BP >= 0).nonzero(as_tuple=True)
+            closer_ND = self.glimpse(encoded.picture_BCSS, of_N, cell_BP[of_N, which_N])
+            at_BPD = at_BPD.index_put((of_N, which_N), closer_ND, accumulate=True)
         follow_BPKD = at_BPD[:, :, None] + encoded.time_BKD[:, None]
         x_BPQD = torch.cat([at_BPD[:, :, None] + self.tell, follow_BPKD], dim=2)
         x_BPQD = self.decoder(x_BPQD, encoded.memory_BMD)

@@ -25,10 +25,12 @@ CAMERA_SCALE = (8.0, 8.0, 8.0, 1.0, 1.0, 1.0, 4.0)
 
 
 def reader_loss(
-    reader: Reader, moments_BKCSS: Tensor, times_BK: Tensor, truth: ReaderTruth
+    reader: Reader, moments_BKCSS: Tensor, times_BK: Tensor, truth: ReaderTruth, asked_BP: Tensor | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss, and figures for the log: share right by slot (`right/...`) and the terms (`loss/...`).
 
+    Objects are asked about at the cells `asked_BP`, their centres' own unless told: what is found at work often lies in
+    the next cell.
     Figures are tensors without gradient; a slot that no clip of the batch has is left out.
     """
     config = reader.config
@@ -36,7 +38,7 @@ def reader_loss(
     scene = reader.scene(encoded)
     numbers = [number for number, kind in enumerate(config.kinds) for _ in range(kind.most)]
     kind_BP = torch.tensor(numbers, device=times_BK.device).expand_as(truth.cell_BP)
-    objects = reader.objects(encoded, truth.cell_BP.clamp(min=0), kind_BP)
+    objects = reader.objects(encoded, truth.cell_BP if asked_BP is None else asked_BP, kind_BP)
     answers = _questions(scene, objects, truth, config)
     terms = {name: _balanced_entropy(logits, value) for name, (logits, value) in answers.items()}
     terms["centre"] = CENTRE_WEIGHT * _centre_loss(scene.centre_BOGG, truth, config)

@@ -18,7 +18,7 @@ from torch import Tensor
 from kinora.core.slots import ANIMAL_SLOTS, BODY_SLOTS, FIGURE_SLOTS
 from kinora.understanding.config import ReaderConfig
 
-__all__ = ["ATTRIBUTES", "UNSAID", "ReaderTruth", "mirrored"]
+__all__ = ["ATTRIBUTES", "UNSAID", "ReaderTruth", "beside", "mirrored"]
 
 ATTRIBUTES = max(len(BODY_SLOTS), len(FIGURE_SLOTS), len(ANIMAL_SLOTS))
 UNSAID = -1
@@ -97,6 +97,18 @@ class ReaderTruth:
                 if name in MOTION_SLOTS:
                     value_BPA[:, kind.places, index] = UNSAID
         return replace(self, scene_BS=scene_BS, value_BPA=value_BPA)
+
+
+def beside(cell_BP: Tensor, side: int, share: float, generator: torch.Generator) -> Tensor:
+    """The cells with `share` of them moved by up to one down and across, as a search for centres errs; none leaves the
+    picture.
+    """
+    there = cell_BP.device
+    step_2BP = torch.randint(-1, 2, (2, *cell_BP.shape), generator=generator, device=generator.device).to(there)
+    moved_BP = torch.rand(cell_BP.shape, generator=generator, device=generator.device).to(there) < share
+    row_BP = (cell_BP // side + step_2BP[0]).clamp(0, side - 1)
+    column_BP = (cell_BP % side + step_2BP[1]).clamp(0, side - 1)
+    return torch.where(moved_BP & (cell_BP != UNSAID), row_BP * side + column_BP, cell_BP)
 
 
 def _swap(values: tuple[str, ...]) -> list[int]:
