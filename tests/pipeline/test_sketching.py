@@ -95,6 +95,7 @@ def test_only_free_films_of_some_length_are_sketched(load: Callable[..., Pipelin
     [
         ({}, 2 * STEPS),
         ({"sketch": 5}, 2 * STEPS + 2 * MOVES),
+        ({"sketch": 5, "sketch_steps": 7}, 2 * 7 + 2 * MOVES),
         # Levels of the sketch: 1, 0.857, 0.6; of the rest: 0.7.
         ({"sketch": 5, "guidance_floor": 0.75}, 5 + MOVES),
         ({"sketch": 5, "guidance_floor": 0.9}, 4 + MOVES),
@@ -131,9 +132,11 @@ def test_a_film_follows_its_sketch(load: Callable[..., Pipeline]):
     assert last.seconds_left is not None
 
 
-@pytest.mark.parametrize("left", range(1, STEPS + 1))
+@pytest.mark.parametrize("left", range(1, 2 * STEPS + 1))
 def test_interrupted_in_sketch_or_film_it_goes_on_to_the_same_bytes(load: Callable[..., Pipeline], left: int):
-    pipeline = load(sketch=5)
+    """With noise renewed on the way, and the sketch in steps of its own."""
+    first = 2 * STEPS - MOVES
+    pipeline = load(sketch=5, sketch_steps=first, renewal=1.0)
     whole = pipeline.generate(FILM).frames_FHWC
     kept: list[bytes] = []
     steps = 0
@@ -151,4 +154,4 @@ def test_interrupted_in_sketch_or_film_it_goes_on_to_the_same_bytes(load: Callab
         pipeline.stream(FILM, on_progress=pull_the_plug, saves=Saves(every=1, keep=kept.append, found=kept[-1]))
     )
     assert np.array_equal(np.concatenate([chunk.frames_FHWC for chunk in chunks]), whole)
-    assert steps + 100 <= STEPS + MOVES - left + 4, "nothing is made twice"
+    assert steps + 100 <= first + MOVES - left + 4, "nothing is made twice"

@@ -118,7 +118,8 @@ def test_records_stand_in_the_tables() -> None:
     assert row(runs, "transformer and text")[1:] == [
         "700", "800", "90.5", "3", "cuda", "8", "muon_rate 0.02, betas 0.9 0.95", "",
     ]  # fmt: skip
-    assert row(card, "standard")[1:5] == ["16", "4 above level 0.75", "27", "5 / 3"]
+    assert row(card, "standard")[1:5] == ["16", "4 above level 0.92", "21", "5 / 3"]
+    assert "Down to noise level 0.6 each step draws part of the noise anew (eta 1)." in card
 
 
 def test_what_is_missing_is_called_so() -> None:

@@ -156,7 +156,6 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     _add_choice(parser)
     parser.add_argument("--patch", type=int, choices=(1, 2), help="latent cells along a token's side")
     parser.add_argument("--layers", type=int, help="blocks of the transformer, if not the preset's")
-    parser.add_argument("--detail", type=int, metavar="WIDTH", help="channels of its convolutions over single cells")
     parser.add_argument(
         "--share", action="append", type=_share, default=[], metavar="NAME=VALUE",
         help="how often a task is drawn, if not the preset's, and what share of the steps show references; repeatable: "

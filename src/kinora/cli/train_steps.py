@@ -48,7 +48,7 @@ def _size(args: argparse.Namespace) -> Size:
         for name in ("height", "width", "image_share", "picture_steps")
         if (value := getattr(args, name, None)) is not None
     }
-    for option, name in (("patch", "patch"), ("layers", "transformer_layers"), ("detail", "detail_width")):
+    for option, name in (("patch", "patch"), ("layers", "transformer_layers")):
         if getattr(args, option, None):
             changes[name] = getattr(args, option)
     if getattr(args, "batch", None):

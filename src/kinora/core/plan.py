@@ -71,6 +71,8 @@ class Plan:
     """Whether a picture is imagined before the film, for guides to be drawn from."""
     sketch: int = 0
     """Latent frames of the first window that are imagined before all of it; 0 for none."""
+    sketch_steps: int = 0
+    """Steps of their walk."""
     conditions: tuple[str, ...] = ()
     """What else steers the film, a line each."""
 
@@ -78,6 +80,11 @@ class Plan:
     def passes(self) -> int:
         """Walks from noise to latents: one for each segment, and what is imagined before the first."""
         return len(self.segments) + self.picture_first + (self.sketch > 0)
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of every walk together."""
+        return self.steps * (len(self.segments) + self.picture_first) + self.sketch_steps
 
     @property
     def seconds_expected(self) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kinora.core.errors import InputError
+from kinora.flow.renewal import Renewal, Renewing
 from kinora.flow.state import LatentState
 from kinora.flow.step import History, Solver, Step, Velocity, advance
 from kinora.flow.unipc import UniPC
@@ -105,6 +106,7 @@ def sample(
     solver: str = "euler",
     on_step: OnStep | None = None,
     *,
+    renewal: Renewal | None = None,
     on_stand: OnStand | None = None,
     begin: Standing | None = None,
 ) -> Tensor:
@@ -112,12 +114,14 @@ def sample(
 
     The first of `sigmas` is what unmixed noise counts as: 1, or a little less in Wan's own schedules. To begin further
     down give cells a cap, not the schedule another beginning: steps before the first that moves a cell are not
-    taken (`still_steps`), and the listeners hear nothing of them. `begin` is where an interrupted walk stood, from
-    `on_stand`.
+    taken (`still_steps`), and the listeners hear nothing of them. With `renewal` its first steps draw part of the
+    noise anew. `begin` is where an interrupted walk stood, from `on_stand`.
     """
     if solver not in SOLVERS:
         raise InputError(f"There is no solver {solver!r}; choose one of {', '.join(SOLVERS)}.")
-    walker = SOLVERS[solver]()
+    walker: Solver = SOLVERS[solver]()
+    if renewal is not None:
+        walker = Renewing(walker, renewal)
     levels = tuple(float(sigma) for sigma in sigmas)
     begin = begin or Standing(steps=0, x_BCTHW=state.latent_BCTHW)
     walker.resume(begin.history)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kinora.core.errors import WeightsError
 from kinora.core.plan import Plan
+from kinora.flow.renewal import Renewal
 from kinora.flow.schedule import schedule, wan_schedule
 from kinora.flow.solvers import Standing, sample, still_steps
 from kinora.flow.state import LatentState
@@ -83,7 +84,7 @@ class Imagining:
         found = self._saving.found(walk)
         if found is None or not found.carried:
             return {}
-        self._teller.skip("imagine", self._plan.steps * len(found.carried))
+        self._teller.skip("imagine", self._plan.sketch_steps if "sketch" in found.carried else self._plan.steps)
         return found.carried
 
     def latents(self, start: LatentState, conditions: Conditions, walk: Walk) -> Tensor:
@@ -94,7 +95,7 @@ class Imagining:
         sides = tuple(replace(conditions, text_BLD=text_BLD) for text_BLD in self._prompts[walk.prompt][:count])
         _, _, frames, height, width = start.noise_BCTHW.shape
         tokens = frames * height * width // self._model.transformer.config.patch**2
-        sigmas = (wan_schedule if sampling.solver == "unipc" else schedule)(self._plan.steps, shift)
+        sigmas = (wan_schedule if sampling.solver == "unipc" else schedule)(sampling.steps_for(walk.kind), shift)
         with Asked(self._model, self._resident, sides, tokens) as asked:
             velocity = Guided(
                 asked, sampling, sigmas, whole=self._model.preset.whole_times, reuse=self._plan.request.reuse
@@ -125,6 +126,7 @@ class Imagining:
             sigmas,
             sampling.solver,
             lambda _done, _total: self._teller.advance("imagine"),
+            renewal=Renewal(eta=sampling.renewal, floor=sampling.renewal_floor) if sampling.renewal else None,
             on_stand=stands,
             begin=None if found is None else found.standing,
         )

@@ -229,11 +229,11 @@ def _prompts(request: Request) -> list[str]:
 def _teller(plan: Plan, films: int, listener: OnProgress | None, *, done: int = 0) -> Teller:
     """Progress of `films` films made by one plan, of which `done` segments exist."""
     left = plan.segments[done:]
-    steps = plan.steps * (len(left) if done else plan.passes)
+    steps = plan.steps * len(left) if done else plan.all_steps
     frames = sum(segment.new for segment in left)
     stages = (
         Stage(name="read", pieces=1, expected=0.02),
-        Stage(name="imagine", pieces=films * steps, expected=plan.imagine_seconds / (plan.steps * plan.passes)),
+        Stage(name="imagine", pieces=films * steps, expected=plan.imagine_seconds / plan.all_steps),
         Stage(name="draw", pieces=films * frames, expected=plan.draw_seconds / plan.latent.frames),
     )
     return Teller(stages=stages, listener=listener)

@@ -245,6 +245,7 @@ def _plan(
         backward=any(isinstance(c, Continue) and c.before for c in request.conditions),
         picture_first=picture_first,
         sketch=sketch,
+        sketch_steps=sampling.steps_for("sketch") if sketch else 0,
         conditions=condition_lines(request),
     )
 

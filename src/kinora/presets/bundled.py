@@ -19,7 +19,15 @@ def tiny() -> Preset:
     return Preset(
         name="tiny",
         sampling={
-            quality: Sampling(steps=steps, guidance=4.0, guidance_floor=0.75, image_shift=3.0, sketch_shift=6.0)
+            quality: Sampling(
+                steps=steps,
+                guidance=4.0,
+                guidance_floor=0.92,
+                image_shift=3.0,
+                renewal=1.0,
+                sketch_shift=6.0,
+                sketch_steps=2 * steps,
+            )
             for quality, steps in (("draft", 8), ("standard", 16), ("pro", 40))
         },
         window=21,

@@ -38,12 +38,20 @@ class Sampling:
     """Noise level below which there is no guidance, and so one call a step: once everything's place is decided, it adds
     noise of its own (Kynkaanniemi et al. 2024, arXiv:2404.07724).
     """
+    renewal: float = 0.0
+    """Of the noise that a diffusion would renew at each step, the part that is, in steps that end at or above
+    `renewal_floor`: mends what went wrong further up, for a model that sees better than it composes
+    (`kinora.flow.renewal`).
+    """
+    renewal_floor: float = 0.6
     sketch: int = 0
     """Latent frames of a film's first window, far apart, that are imagined before all of it (`pipeline.sketching`), for
     a model that composes a few moments better than many; 0 imagines all at once.
     """
     sketch_shift: float = 3.0
     """`shift` for these few."""
+    sketch_steps: int = 0
+    """Steps for these few, which decide what the film shows and cost little; 0 for as many as the film's."""
     sketch_cap: float = 0.7
     """Highest noise level of the window after them."""
 
@@ -56,10 +64,14 @@ class Sampling:
         """Of the schedule that is walked for it."""
         return {"window": self.shift, "picture": self.image_shift, "sketch": self.sketch_shift}[kind]
 
+    def steps_for(self, kind: WalkKind) -> int:
+        """Of the schedule that is walked for it."""
+        return (self.sketch_steps or self.steps) if kind == "sketch" else self.steps
+
     def calls(self, kind: WalkKind, *, cap: float = 1.0) -> int:
         """Calls of the transformer on the way, no cell of which is ever noisier than `cap`."""
-        shift = self.shift_for(kind)
-        evenly = [1.0 - step / self.steps for step in range(self.steps + 1)]
+        shift, steps = self.shift_for(kind), self.steps_for(kind)
+        evenly = [1.0 - step / steps for step in range(steps + 1)]
         levels = [shift * even / (1.0 + (shift - 1.0) * even) for even in evenly]
         taken = [level for level, end in itertools.pairwise(levels) if end < cap]
         return len(taken) + sum(self.guides(min(level, cap)) for level in taken)

@@ -107,19 +107,31 @@ def _parts(manifest: Manifest, stored: Mapping[str, tuple[int, str]]) -> list[st
 def _sampling(manifest: Manifest, preset: Preset) -> list[str]:
     rows = [
         (
-            quality, str(entry.steps), _guidance(entry), _calls(entry), f"{entry.shift:g} / {entry.image_shift:g}",
+            quality, _steps(entry), _guidance(entry), _calls(entry), f"{entry.shift:g} / {entry.image_shift:g}",
             entry.solver,
         )
         for quality, entry in preset.sampling.items()
     ]  # fmt: skip
     source = "its manifest" if manifest.sampling else f"the preset {preset.name}"
     head = ("quality", "steps", "guidance", "calls a window", "shift, clips / pictures", "solver")
-    return [f"How it is sampled, as {source} says:", "", *table(head, rows), *_sketched(preset), *_distilled(manifest)]
+    return [
+        f"How it is sampled, as {source} says:",
+        "",
+        *table(head, rows),
+        *_sketched(preset),
+        *_renewed(preset),
+        *_distilled(manifest),
+    ]
 
 
 def _guidance(sampling: Sampling) -> str:
     above = f" above level {sampling.guidance_floor:g}" if sampling.guidance_floor and sampling.guidance != 1.0 else ""
     return f"{sampling.guidance:g}{above}"
+
+
+def _steps(sampling: Sampling) -> str:
+    """Steps of a film of one window, those of a sketch first."""
+    return f"{sampling.steps_for('sketch')} + {sampling.steps}" if sampling.sketch else str(sampling.steps)
 
 
 def _calls(sampling: Sampling) -> str:
@@ -137,6 +149,16 @@ def _sketched(preset: Preset) -> list[str]:
             first, then = f"{few} moments of it at shift {shift:g}", f"all of it from noise level {cap:g}"
             lines += ["", f"A film's first window is walked twice: {first}, then {then}, each frame near its moment."]
     return lines
+
+
+def _renewed(preset: Preset) -> list[str]:
+    """How far down noise is drawn anew, by quality where they differ."""
+    told = {(one.renewal, one.renewal_floor) for one in preset.sampling.values() if one.renewal}
+    return [
+        line
+        for eta, floor in sorted(told)
+        for line in ("", f"Down to noise level {floor:g} each step draws part of the noise anew (eta {eta:g}).")
+    ]
 
 
 def _distilled(manifest: Manifest) -> list[str]:

@@ -46,8 +46,6 @@ class Size:
     latent_frames: int = 5
     patch: int = 2
     control_channels: int = 8
-    detail_width: int = 0
-    """Channels of the transformer's convolutions over single cells; they want a spread, which the recipe measures."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 

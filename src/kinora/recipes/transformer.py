@@ -79,7 +79,7 @@ def transformer_recipe(
     begun = None if start is None else load_part(start, "transformer")
     spread = clips.spread() if begun is None or new_head else begun.config.get("spread", ())
     torch.manual_seed(config.seed)
-    transformer = Transformer(dataclasses.replace(size.transformer(), spread=spread, detail_width=size.detail_width))
+    transformer = Transformer(dataclasses.replace(size.transformer(), spread=spread))
     if begun is not None:
         _take_weights(transformer, begun, start, new_head=new_head)
     model = Generator(transformer, text, maps=clips.has_maps)
@@ -101,14 +101,10 @@ def transformer_recipe(
 
 
 def _take_weights(transformer: Transformer, part: Part, path: Path | None, *, new_head: bool) -> None:
-    """Take the weights of a trained transformer of the same configuration, with `new_head` all but its head's; detail
-    that it had none of is learnt from nothing.
-    """
+    """Take the weights of a trained transformer of the same configuration, with `new_head` all but its head's."""
     wanted = json.loads(json.dumps(dataclasses.asdict(transformer.config)))
     if new_head:
         del wanted["spread"]
-    if not part.config.get("detail_width"):
-        del wanted["detail_width"]
     changed = sorted(name for name in wanted if wanted[name] != part.config.get(name, wanted[name]))
     if changed:
         raise InputError(
@@ -117,8 +113,7 @@ def _take_weights(transformer: Transformer, part: Part, path: Path | None, *, ne
     tensors = dict(part.tensors)
     if new_head:
         tensors |= {name: tensor for name, tensor in transformer.state_dict().items() if name.startswith("head.head.")}
-    own = {name: tensor for name, tensor in transformer.state_dict().items() if name.startswith("detail.")}
-    transformer.load_state_dict(own | tensors)
+    transformer.load_state_dict(tensors)
 
 
 def write_generator(

@@ -185,13 +185,11 @@ class Head(nn.Module):
         self.head = nn.Linear(width, patch_width)
         self.modulation = nn.Parameter(torch.empty(1, 2, width))
 
-    def forward(self, x_BTSD: Tensor, embedding_UD: Tensor, row_BTM: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches (B, T, S, patch_width) in float32, and the tokens that they are told from: modulated by the time
-        embedding itself, not its projection.
-        """
+    def forward(self, x_BTSD: Tensor, embedding_UD: Tensor, row_BTM: Tensor) -> Tensor:
+        """Patches (B, T, S, patch_width) in float32; modulated by the time embedding itself, not its projection."""
         shift_UD, scale_UD = (embedding_UD[:, None] + self.modulation.float()).unbind(-2)
         y_BTSD = modulated_norm(x_BTSD.float(), _at(row_BTM, scale_UD), _at(row_BTM, shift_UD), self.eps)
-        return linear32(self.head, y_BTSD), y_BTSD
+        return linear32(self.head, y_BTSD)
 
 
 def _at(row_BTM: Tensor, table_UD: Tensor) -> Tensor:

@@ -47,11 +47,6 @@ class TransformerConfig:
     """Standard deviation of each latent channel, where the network predicts what the best linear guess leaves
     (`kinora.transformer.guess`); empty where it predicts the velocity itself, as open weights do.
     """
-    detail_width: int = 0
-    """Channels of the convolutions that correct single cells (`kinora.transformer.detail`); 0 builds none, as in open
-    weights. They want a spread.
-    """
-    detail_blocks: int = 2
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
@@ -62,8 +57,6 @@ class TransformerConfig:
                 f"The spread has {len(self.spread)} numbers, the smallest {min(self.spread):g}: one above zero is "
                 f"wanted for each of {self.channels} channels, or none at all."
             )
-        if self.detail_width and not self.spread:
-            raise InputError("Detail is added to what the best linear guess leaves: give the latents' spread too.")
         if self.width % self.heads or self.head_width % 2:
             raise InputError(
                 f"A width of {self.width} cannot be shared by {self.heads} heads: each needs an even width."

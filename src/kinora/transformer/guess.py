@@ -19,25 +19,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["LinearGuess"]
+__all__ = ["add_linear_guess"]
 
 
-class LinearGuess:
-    """The guess from `latent_BCTHW` (B, or 1 for all clips) at its noise levels."""
-
-    def __init__(self, latent_BCTHW: Tensor, sigma_BTHW: Tensor, spread: Sequence[float]) -> None:
-        spread_C111 = torch.tensor(spread, dtype=torch.float32, device=latent_BCTHW.device)[:, None, None, None]
-        sigma_B1THW = sigma_BTHW[:, None].float()
-        content_BCTHW = (1.0 - sigma_B1THW) * spread_C111.square()
-        power_BCTHW = (1.0 - sigma_B1THW) * content_BCTHW + sigma_B1THW.square()
-        narrow_BCTHW = power_BCTHW.rsqrt()
-        self.even_BCTHW = narrow_BCTHW * latent_BCTHW.float()
-        """The latent in units of its own spread, which is about 1 in every channel at every level."""
-        self._guess_BCTHW = (sigma_B1THW - content_BCTHW) * narrow_BCTHW * self.even_BCTHW
-        self._unit_BCTHW = spread_C111 * narrow_BCTHW
-
-    def plus(self, rest_BCTHW: Tensor) -> Tensor:
-        """Velocity (B, C, T, H, W) in float32: the guess, and what the network says is left of it, in units of what
-        usually is.
-        """
-        return self._guess_BCTHW + self._unit_BCTHW * rest_BCTHW
+def add_linear_guess(rest_BCTHW: Tensor, latent_BCTHW: Tensor, sigma_BTHW: Tensor, spread: Sequence[float]) -> Tensor:
+    """Velocity (B, C, T, H, W) in float32: the linear guess from `latent_BCTHW` (B, or 1 for all of them) plus what the
+    network says is left of it, in units of what is usually left.
+    """
+    spread_C111 = torch.tensor(spread, dtype=torch.float32, device=latent_BCTHW.device)[:, None, None, None]
+    sigma_B1THW = sigma_BTHW[:, None].float()
+    content_BCTHW = (1.0 - sigma_B1THW) * spread_C111.square()
+    power_BCTHW = (1.0 - sigma_B1THW) * content_BCTHW + sigma_B1THW.square()
+    guess_BCTHW = (sigma_B1THW - content_BCTHW) / power_BCTHW * latent_BCTHW.float()
+    return guess_BCTHW + spread_C111 * power_BCTHW.rsqrt() * rest_BCTHW

@@ -1,10 +1,10 @@
 """The spatio-temporal transformer: noisy latents, noise levels, positions and conditions in, velocity out.
 
 Wan's layout and parameter names; per-token noise levels (Wan 2.2) are the only path, a single level for the whole clip
-being its special case. What Kinora adds beside Wan's names (`place_embedding`, `control_embedding`, `frame_cond`,
-`detail`) starts at zero and is skipped when absent, so open weights stay exact.
+being its special case. What Kinora adds beside Wan's names (`place_embedding`, `control_embedding`, `frame_cond`)
+starts at zero and is skipped when absent, so open weights stay exact.
 Axes: B batch, C channels, T latent frames, H W latent grid, S tokens of one latent frame, M = S or 1, U different
-rows of modulation, L text positions or image tokens, P numbers of a patch, D width.
+rows of modulation, L text positions or image tokens, D width.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from kinora.nn.rotary import rotary_table
 from kinora.transformer.blocks import Block, Head
 from kinora.transformer.conditions import Conditions, Prepared, Text, check_conditions, collapse_padding
 from kinora.transformer.config import TransformerConfig
-from kinora.transformer.detail import Detail
 from kinora.transformer.embeddings import (
     FrameCondition,
     ImageEmbedding,
@@ -29,7 +28,7 @@ from kinora.transformer.embeddings import (
     sinusoid,
     unpatchify,
 )
-from kinora.transformer.guess import LinearGuess
+from kinora.transformer.guess import add_linear_guess
 from kinora.transformer.place import PlaceEmbedding
 
 __all__ = ["Conditions", "Prepared", "Transformer", "compile_blocks"]
@@ -65,11 +64,6 @@ class Transformer(nn.Module):
             if config.pose_width or config.mouth_width
             else None
         )
-        self.detail = (
-            Detail(width, config.channels, config.detail_width, config.detail_blocks, patch)
-            if config.detail_width
-            else None
-        )
         if not self.patch_embedding.weight.is_meta:
             # Drawing numbers that are not there would take most of the time that loading takes.
             self.reset_parameters()
@@ -90,8 +84,7 @@ class Transformer(nn.Module):
             for module in embedding.modules():
                 if isinstance(module, nn.Linear):
                     nn.init.normal_(module.weight, std=0.02)
-        last = None if self.detail is None else self.detail.out
-        for added in (self.head.head, self.control_embedding, self.place_embedding, self.frame_cond, last):
+        for added in (self.head.head, self.control_embedding, self.place_embedding, self.frame_cond):
             for parameter in () if added is None else added.parameters():
                 nn.init.zeros_(parameter)
 
@@ -130,14 +123,10 @@ class Transformer(nn.Module):
         rotary = rotary_table(position_BT, rows, columns, self.config.head_width)
         for block, context in zip(self.blocks, conditions.contexts, strict=True):
             x_BTSD = block(x_BTSD, modulation_U6D, row_BTM, rotary, context)
-        told_BTSP, seen_BTSD = self.head(x_BTSD, embedding_UD, row_BTM)
-        told_BCTHW = unpatchify(told_BTSP, height, width, self.config.patch)
+        told_BCTHW = unpatchify(self.head(x_BTSD, embedding_UD, row_BTM), height, width, self.config.patch)
         if not self.config.spread:
             return told_BCTHW
-        guess = LinearGuess(latent_BCTHW, sigma_BTHW, self.config.spread)
-        if self.detail is not None:
-            told_BCTHW = told_BCTHW + self.detail(seen_BTSD, guess.even_BCTHW)
-        return guess.plus(told_BCTHW)
+        return add_linear_guess(told_BCTHW, latent_BCTHW, sigma_BTHW, self.config.spread)
 
     def _prepare(self, conditions: Conditions, *, collapse: bool) -> Prepared:
         config = self.config

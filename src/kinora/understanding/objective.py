@@ -17,7 +17,8 @@ __all__ = ["reader_loss"]
 
 COUNTS = {"body": "bodies", "figure": "figures", "animal": "animals"}
 """What the number of each kind is called among the slots."""
-CENTRE_WEIGHT, PATH_WEIGHT = 1.0, 2.0
+CENTRE_WEIGHT, PATH_WEIGHT = 4.0, 2.0
+"""An object that is not found has all its slots wrong."""
 CENTRE_SPREAD = 0.8
 """Cells around a centre that are forgiven for answering too: standard deviation of a bump, in fine cells."""
 CAMERA_SCALE = (8.0, 8.0, 8.0, 1.0, 1.0, 1.0, 4.0)
