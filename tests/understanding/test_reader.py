@@ -19,11 +19,11 @@ from kinora.understanding.truth import UNSAID, ReaderTruth, mirrored
 
 @pytest.fixture(scope="module")
 def taught(toys) -> Reader:
-    """A small reader after 110 steps on the toy world: some ten seconds."""
+    """A small reader after 200 steps on the toy world: some twenty seconds."""
     torch.manual_seed(0)
     reader = Reader(toys.config)
     optimiser = torch.optim.AdamW(reader.parameters(), lr=2e-3)
-    for step in range(110):
+    for step in range(200):
         moments, times, truth = toys.batch(step, 12)
         loss, _ = reader_loss(reader, moments, times, truth)
         optimiser.zero_grad()
