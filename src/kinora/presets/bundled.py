@@ -24,6 +24,7 @@ def tiny() -> Preset:
                 guidance=4.0,
                 guidance_floor=0.92,
                 image_shift=3.0,
+                solver="euler",
                 renewal=1.0,
                 sketch_shift=6.0,
                 sketch_steps=2 * steps,
