@@ -3,6 +3,7 @@ command line as a process of its own, with that library as it is.
 """
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -270,9 +271,11 @@ def until(holds, seconds=60):
 
 def test_ctrl_c_says_how_to_go_on(hub, store):
     hub.stall.set()
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # deaf where tests run in the background
     child = subprocess.Popen(
-        command("pull", NAME, "--yes"), env=environment(store, hub.url), stdout=-3, stderr=subprocess.PIPE, text=True
-    )
+        command("pull", NAME, "--yes"), env=environment(store, hub.url), stdout=-3, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heard,  # noqa: PLW1509
+    )  # fmt: skip
     assert hub.stalled.wait(60)
     child.send_signal(signal.SIGINT)
     time.sleep(2)  # on a busy machine the signal is heard late
