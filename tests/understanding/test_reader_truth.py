@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS, SLOTS
-from kinora.training.library import Library, LibraryConfig
-from kinora.training.reader_truth import READER_MIX, ReaderBatches, _one_of, reader_split, reader_truth
+from kinora.training.library import Library, LibraryConfig, drawn_by_size
+from kinora.training.reader_truth import READER_MIX, ReaderBatches, reader_split, reader_truth
 from kinora.training.rendering import render_library
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.truth import UNSAID, ReaderTruth, mirrored
@@ -206,7 +206,7 @@ def test_stills_come_from_a_library_of_their_own(library, tmp_path):
 def test_batches_show_every_library(library, tmp_path):
     other = render_library(tmp_path, LibraryConfig(count=3, height=32, width=32, first_seed=90, mix="wide-reader"))
     both = ReaderBatches([library, other], CONFIG_32)
-    shown = [_one_of(both._clips, np.random.default_rng(seed)) is both._clips[0] for seed in range(300)]
+    shown = [drawn_by_size(both._clips, np.random.default_rng(seed)) is both._clips[0] for seed in range(300)]
     assert np.mean(shown) == pytest.approx(2 / 3, abs=0.08)
 
 

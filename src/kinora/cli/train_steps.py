@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["bundle", "card", "codec", "distil", "library", "probe", "reader", "text", "transformer"]
 
 
-DECODED = 128
-"""Side of decoded pictures, pixels: what the reader looks at."""
-
-
 def _objective(args: argparse.Namespace, objective: ObjectiveConfig) -> ObjectiveConfig:
     """The objective with the shares that the command line changes."""
     import dataclasses
@@ -129,12 +125,12 @@ def _decode(args: argparse.Namespace) -> None:
     from kinora.training.decoding import decode_library
     from kinora.training.library import Library
     from kinora.training.parts import load_codec
+    from kinora.understanding.config import ReaderConfig
 
     if args.codec is None:
         raise InputError("--decode needs --codec: the codec that made the latents of that library.")
-    decode_library(
-        args.out, Library(args.decode), load_codec(args.codec), side=args.height or DECODED, on_progress=_progress
-    )
+    side = args.height or ReaderConfig().size
+    decode_library(args.out, Library(args.decode), load_codec(args.codec), side=side, on_progress=_progress)
 
 
 def codec(args: argparse.Namespace) -> bool:

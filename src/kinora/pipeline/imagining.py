@@ -126,7 +126,7 @@ class Imagining:
             sigmas,
             sampling.solver,
             lambda _done, _total: self._teller.advance("imagine"),
-            renewal=Renewal(eta=sampling.renewal, floor=sampling.renewal_floor) if sampling.renewal else None,
+            renewal=Renewal(eta=sampling.renewal, floor=sampling.renewal_floor),
             on_stand=stands,
             begin=None if found is None else found.standing,
         )

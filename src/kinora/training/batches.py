@@ -20,7 +20,7 @@ from kinora.control.references import REFERENCE_POSITIONS
 from kinora.core.errors import InputError
 from kinora.language.tokenizer import PAD, Tokenizer
 from kinora.training.latents import LatentSet
-from kinora.training.library import CAPTIONS, Library
+from kinora.training.library import CAPTIONS, Library, drawn_by_size
 from kinora.training.maps import MapSet, MapTargets
 from kinora.training.portrait_library import Portraits
 
@@ -244,8 +244,7 @@ class ManyBatches:
     def batch(self, seed: int, step: int, *, size: int, latent_frames: int, references: bool = False) -> Batch:
         """The batch of one step, from one library; with `references` from one that has portraits."""
         parts = [part for part in self._parts if part.has_portraits or not references]
-        clips_P = np.array([len(part) for part in parts], dtype=np.float64)
-        part = parts[int(step_rng(seed, step, 3).choice(len(parts), p=clips_P / clips_P.sum()))]
+        part = drawn_by_size(parts, step_rng(seed, step, 3))
         return part.batch(seed, step, size=size, latent_frames=latent_frames, references=references)
 
 

@@ -19,7 +19,7 @@ from kinora.codec.patches import frames_from_video
 from kinora.core.errors import InputError
 from kinora.training.files import save_array, write_atomically
 from kinora.training.latents import LatentSet, encoder_key
-from kinora.training.library import Library, captions_path, truth_path
+from kinora.training.library import Library, captions_path, frames_path, truth_path
 from kinora.training.rendering import claim
 
 __all__ = ["decode_library"]
@@ -51,7 +51,7 @@ def decode_library(
             frames = np.concatenate([
                 _decode(codec, latents, clips[start : start + _BATCH], side) for start in range(0, len(clips), _BATCH)
             ])  # fmt: skip
-            save_array(folder / f"{source.stem(at).name}.frames.npy", frames)
+            save_array(frames_path(folder, shard), frames)
             _copy(captions_path(source.folder, shard), captions_path(folder, shard))
             _copy(truth_path(source.folder, shard), truth_path(folder, shard))
         if on_progress is not None:

@@ -21,6 +21,7 @@ from kinora.codec.model import Codec
 from kinora.codec.patches import video_from_frames
 from kinora.core.errors import InputError
 from kinora.training.files import save_array
+from kinora.training.library import frames_path
 from kinora.training.parts import load_codec
 
 __all__ = ["FrameEncoder", "LatentSet", "encode_library", "encoder_key"]
@@ -73,7 +74,7 @@ def encode_library(
     for done, shard in enumerate(shards):
         stem = folder / f"shard-{shard:05d}"
         if not encoder.path(stem).exists():
-            frames_NFHW3 = np.load(stem.with_name(f"{stem.name}.frames.npy"), mmap_mode="r")
+            frames_NFHW3 = np.load(frames_path(folder, shard), mmap_mode="r")
             save_array(encoder.path(stem), encoder.encode_frames(frames_NFHW3))
         if on_progress is not None:
             on_progress(done + 1, len(shards))

@@ -14,10 +14,10 @@ A shard is there as a whole or not at all: every file is written beside its name
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,12 @@ from kinora.core.errors import InputError
 from kinora.training.scenes import clip_scene, mix_named
 from kinora.world.scene import Scene
 
-__all__ = ["CAPTIONS", "Library", "LibraryConfig", "captions_path", "shard_stem", "truth_path", "widest"]
+__all__ = [
+    "CAPTIONS", "Library", "LibraryConfig", "captions_path", "drawn_by_size", "frames_path", "shard_stem", "truth_path",
+    "widest",
+]  # fmt: skip
 
+Holder = TypeVar("Holder", bound=Sized)
 
 CAPTIONS: tuple[tuple[str, str], ...] = (
     ("en", "short"), ("en", "long"), ("en", "any"), ("en", "any"),
@@ -128,7 +132,7 @@ class Library:
 
     def shard_frames(self, at: int) -> npt.NDArray[np.uint8]:
         """All pixels of the `at`-th present shard, memory-mapped."""
-        path = self.folder / f"{shard_stem(self.shards[at])}.frames.npy"
+        path = frames_path(self.folder, self.shards[at])
         if not path.exists():
             raise InputError(f"{path} is not there: this library keeps latents only; render it again with its frames.")
         frames: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
@@ -156,6 +160,14 @@ class Library:
         return clip_scene(int(self.seeds[i]), split=self.config.split, mix=self.config.mix)
 
 
+def drawn_by_size(holders: Sequence[Holder], rng: np.random.Generator) -> Holder:
+    """One of several holders of clips, the larger ones more often; for a single one no number is drawn."""
+    if len(holders) == 1:
+        return holders[0]
+    clips_P = np.array([len(holder) for holder in holders], dtype=np.float64)
+    return holders[int(rng.choice(len(holders), p=clips_P / clips_P.sum()))]
+
+
 def widest(libraries: Iterable[Library]) -> Library:
     """Of several libraries the one that speaks for a model: of the latest world, and the largest of these."""
     return max(libraries, key=lambda one: (one.config.world, len(one)))
@@ -169,6 +181,11 @@ def shard_stem(shard: int) -> str:
 def truth_path(folder: Path, shard: int) -> Path:
     """The file that is written last: where it is, the shard is whole."""
     return folder / f"{shard_stem(shard)}.truth.npz"
+
+
+def frames_path(folder: Path, shard: int) -> Path:
+    """Where a shard keeps its pixels, if it does."""
+    return folder / f"{shard_stem(shard)}.frames.npy"
 
 
 def captions_path(folder: Path, shard: int) -> Path:

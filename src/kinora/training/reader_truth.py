@@ -20,7 +20,7 @@ from kinora.core.poses import relative_poses
 from kinora.core.slots import SLOTS, SLOTS_1, AnimalSlots, BodySlots, FigureSlots, SceneSlots
 from kinora.training.clips import pixel_frames
 from kinora.training.files import write_atomically
-from kinora.training.library import Library
+from kinora.training.library import Library, drawn_by_size
 from kinora.understanding.config import ObjectKind, ReaderConfig
 from kinora.understanding.disturb import disturb
 from kinora.understanding.moments import moments_of, times_of
@@ -238,11 +238,11 @@ class ReaderBatches:
         """
         rng = np.random.default_rng([seed, step, _PURPOSE])
         if rng.random() < _STILL_SHARE:
-            source = _one_of(self._stills, rng)
+            source = drawn_by_size(self._stills, rng)
             moments, times, truth = source.take(rng.integers(len(source), size=_STILLS_A_CLIP * size), [0])
             truth = truth.without_motion(self._config)
         else:
-            source = _one_of(self._clips, rng)
+            source = drawn_by_size(self._clips, rng)
             chosen, kept = rng.integers(len(source), size=size), source.kept
             later = rng.integers(min(_LEAST_MOMENTS, kept), kept + 1) - 1
             shown = np.sort(rng.choice(np.arange(1, kept), size=later, replace=False))
@@ -279,14 +279,6 @@ class _Source:
         positions_BK = torch.from_numpy(self._library.positions_NT[chosen][:, shown])
         truth = self._truth.take(torch.from_numpy(chosen)).at(torch.as_tensor(shown))
         return moments_of(frames_BFHW3, self._size), times_of(positions_BK, _FRAME_RATE), truth
-
-
-def _one_of(sources: Sequence[_Source], rng: np.random.Generator) -> _Source:
-    """One of several, the larger ones more often; of a single one nothing is drawn."""
-    if len(sources) == 1:
-        return sources[0]
-    clips = np.array([len(source) for source in sources])
-    return sources[int(rng.choice(len(sources), p=clips / clips.sum()))]
 
 
 def _shard_truth(library: Library, at: int, config: ReaderConfig) -> ReaderTruth:

@@ -20,7 +20,7 @@ from kinora.core.shapes import Compression
 from kinora.training.clips import choose_latent_frames, clip_truth, pixel_frames
 from kinora.training.files import save_array, write_atomically, write_json
 from kinora.training.latents import FrameEncoder
-from kinora.training.library import CAPTIONS, Library, LibraryConfig, captions_path, shard_stem, truth_path
+from kinora.training.library import CAPTIONS, Library, LibraryConfig, captions_path, frames_path, shard_stem, truth_path
 from kinora.training.maps import maps_path, truth_maps, write_maps
 from kinora.training.scenes import clip_scene
 from kinora.world.captions import describe_slots
@@ -128,7 +128,7 @@ def _render_shard(task: ShardTask) -> None:
         latents = encoder.encode_frames(frames_NFHW3)
         save_array(encoder.path(stem), latents)
     if task.keep_frames:
-        save_array(stem.with_name(f"{stem.name}.frames.npy"), frames_NFHW3)
+        save_array(frames_path(task.folder, task.shard), frames_NFHW3)
     write_json(captions_path(task.folder, task.shard), [_captions(scene) for scene in scenes])
     if config.map_cell:
         maps = _maps(scenes, states, moments, config, task.device)

@@ -3,8 +3,8 @@
 An encoder mixes tokens of a few moments over space and time. At the first moment every fine cell says whether the
 centre of a body or of a figure lies in it. A decoder then follows each such object through all moments and tells its
 slots, with a closer look at the pieces of the picture around it; the slots of the whole scene are told by tokens of
-their own. Where things go and how the camera moves are told
-as numbers too: nobody asks for them, but exact truth about motion is what teaches motion words quickly.
+their own. Where things go and how the camera moves are told as numbers too: nobody asks for them, but exact truth about
+motion is what teaches motion words quickly.
 
 Axes: B batch, K moments, S side, N tokens, G fine cells along a side, O kinds of objects, P objects, Q queries, D
 width, V values of a slot.
