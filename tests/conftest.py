@@ -24,6 +24,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from kinora.codec import Codec, CodecConfig
+    from kinora.control.blocking import BLOCKING_CHANNELS
     from kinora.language.encoder import TextEncoder, TextEncoderConfig
     from kinora.language.tokenizer import SPECIAL, Tokenizer
     from kinora.transformer.config import TransformerConfig
@@ -40,7 +41,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text_config = TextEncoderConfig(vocabulary=len(tokenizer), width=16, layers=1, heads=2, ffn_width=32, length=24)
     transformer_config = TransformerConfig(
         width=32, layers=2, heads=2, ffn_width=64, channels=8, text_width=16, text_length=24, frequency_width=32,
-        pose_width=12, mouth_width=48, control_channels=8,
+        pose_width=12, mouth_width=48, control_channels=BLOCKING_CHANNELS,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(7)

@@ -12,8 +12,11 @@ import torch
 
 from kinora.codec import CodecConfig
 from kinora.core.errors import InputError, WeightsError
+from kinora.core.request import Request
+from kinora.pipeline import load_pipeline
 from kinora.recipes.bundle import bundle_recipe
 from kinora.recipes.codec import codec_recipe
+from kinora.recipes.director import director_recipe
 from kinora.recipes.library import codec_library, transformer_library
 from kinora.recipes.sizes import SIZES, Size, size_named
 from kinora.recipes.text import text_recipe
@@ -248,3 +251,57 @@ def test_presets_of_size_are_whole(name: str) -> None:
     assert transformer.text_width == size.text(1000).width
     with pytest.raises(InputError, match="smoke, small, gpu"):
         size_named("huge")
+
+
+def test_weights_that_were_never_told_where_things_stand_can_learn_it(work: Work) -> None:
+    begun = load_part(work / "transformer.safetensors", "transformer")
+    name = "control_embedding.weight"
+    few = begun.tensors[name].flatten()[: begun.tensors[name].numel() // 32 * 8].reshape(32, -1)
+    config = {**begun.config, "control_channels": 8}
+    save_part(
+        work / "untold.safetensors", dataclasses.replace(begun, config=config, tensors={**begun.tensors, name: few})
+    )
+    transformer_recipe(
+        work / "told.safetensors", work / "told", TINY, RunConfig(steps=2), library_folders=[work / "library"],
+        codec_path=work / "codec.safetensors", text_path=text_beside(work / "transformer.safetensors"),
+        start=work / "untold.safetensors", say=work.said.append,
+    )  # fmt: skip
+    told = load_part(work / "told.safetensors", "transformer")
+    assert told.config == begun.config
+    assert told.tensors[name].shape == begun.tensors[name].shape
+    assert told.tensors[name].abs().max() > 0
+
+
+def test_a_director_joins_the_bundle_and_says_what_stands_where(work: Work) -> None:
+    text = text_beside(work / "transformer.safetensors")
+
+    def train_director(name: str, **options: Path) -> Part:
+        assert director_recipe(
+            work / f"{name}.safetensors", work / f"{name}-run", RunConfig(steps=3), text_path=text, mixes=["training"],
+            scenes=10, scripts=work / "scripts", say=work.said.append, **options,
+        )  # fmt: skip
+        return load_part(work / f"{name}.safetensors", "director")
+
+    first = train_director("director")
+    assert first.record["scenes"] == 10
+    assert first.record["held_out"] > 0
+    assert train_director("director-2", start=work / "director.safetensors").record["start"]["steps"] == 3
+    parts = {"codec": work / "codec.safetensors", "transformer": work / "transformer.safetensors"}
+    bundle_recipe(work / "directed", name="directed", text=text, director=work / "director.safetensors", **parts)
+    pipeline = load_pipeline(str(work / "directed"))
+    assert pipeline.plan(Request(prompt="a red ball", seconds=1.0)).directed
+    with pytest.raises(InputError, match="reads text of width 32, the text encoder gives 16"):
+        narrow = dataclasses.replace(load_part(text, "text"), config={**load_part(text, "text").config, "width": 16})
+        save_part(work / "narrow.safetensors", narrow)
+        config = {**load_part(parts["transformer"], "transformer").config, "text_width": 16}
+        thin = dataclasses.replace(load_part(parts["transformer"], "transformer"), config=config)
+        save_part(work / "thin.safetensors", thin)
+        bundle_recipe(
+            work / "wrong", name="x", codec=parts["codec"], text=work / "narrow.safetensors",
+            transformer=work / "thin.safetensors", director=work / "director.safetensors",
+        )  # fmt: skip
+    with pytest.raises(InputError, match="takes 8 control channels, a blocking has"):
+        bundle_recipe(
+            work / "wrong", name="x", codec=parts["codec"], text=text, transformer=work / "untold.safetensors",
+            director=work / "director.safetensors",
+        )  # fmt: skip

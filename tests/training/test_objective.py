@@ -32,6 +32,7 @@ def a_batch(size: int = 4, frames: int = 5) -> Batch:
         pose_BT12=torch.ones(size, frames, 12),
         mouth_BTS=torch.ones(size, frames, 48),
         face_BTHW=torch.ones(size, frames, 4, 4),
+        control_BCTHW=torch.ones(size, 2, frames, 4, 4),
     )
 
 
@@ -180,7 +181,9 @@ def test_dropped_conditions_are_zero_and_the_others_whole() -> None:
     assert told is not None
     assert told.pose_BT12 is not None
     assert told.face_BTHW is not None
-    for values, share in ((told.text_BLD, 0.1), (told.pose_BT12, 0.5), (told.face_BTHW, 0.3)):
+    assert told.control_BCTHW is not None
+    dropped = (told.text_BLD, 0.1), (told.pose_BT12, 0.5), (told.face_BTHW, 0.3), (told.control_BCTHW, 0.35)
+    for values, share in dropped:
         kept = values.flatten(1).mean(dim=1)
         assert set(kept.tolist()) == {0.0, 1.0}
         assert float((kept == 0).float().mean()) == pytest.approx(share, abs=0.1)

@@ -28,7 +28,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser("train", help="train a model from nothing", description=__doc__)
     parser.set_defaults(run=run)
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    generator = (_add_text, _add_transformer, _add_distil)
+    generator = (_add_text, _add_transformer, _add_distil, _add_director)
     for add in (_add_probe, _add_library, _add_codec, *generator, _add_reader, _add_bundle, _add_card):
         add(steps)
 
@@ -199,6 +199,20 @@ def _add_distil(steps: Steps[argparse.ArgumentParser]) -> None:
     _add_run_options(parser)
 
 
+def _add_director(steps: Steps[argparse.ArgumentParser]) -> None:
+    parser = _step(
+        steps, "director", "train what decides where things stand before they are drawn", train_steps.director
+    )
+    parser.add_argument("--text", type=Path, required=True, help="the text encoder trained with the transformer")
+    parser.add_argument("--mix", nargs="+", default=["wide"], help="scenes to learn from (default: wide)")
+    parser.add_argument("--scenes", type=int, default=12_288, help="of each mix (default: 12288)")
+    parser.add_argument("--scripts", type=Path, metavar="FOLDER", help="keep the scenes here, for other runs")
+    parser.add_argument("--start", type=Path, help="go on from this trained director, perhaps under other text")
+    parser.add_argument("--processes", type=int, default=1, help="samplers of scenes side by side, one thread each")
+    _add_optimiser(parser)
+    _add_run_options(parser)
+
+
 def _add_reader(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "reader", "train the scene reader", train_steps.reader)
     parser.add_argument("--library", type=Path, nargs="+", required=True, help=f"clips with their frames; {SEVERAL}")
@@ -214,6 +228,7 @@ def _add_bundle(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "bundle", "join trained parts into a model folder", train_steps.bundle)
     for name in ("codec", "text", "transformer"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--director", type=Path)
     parser.add_argument("--reader", type=Path)
     parser.add_argument("--name", default="tiny")
     parser.add_argument("--out", type=Path, required=True, help="model folder, for example src/kinora/presets/tiny")

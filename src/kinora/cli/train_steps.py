@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kinora.training.objective import ObjectiveConfig
     from kinora.training.run import RunConfig
 
-__all__ = ["bundle", "card", "codec", "distil", "library", "probe", "reader", "text", "transformer"]
+__all__ = ["bundle", "card", "codec", "director", "distil", "library", "probe", "reader", "text", "transformer"]
 
 
 def _objective(args: argparse.Namespace, objective: ObjectiveConfig) -> ObjectiveConfig:
@@ -177,6 +177,15 @@ def distil(args: argparse.Namespace) -> bool:
     )  # fmt: skip
 
 
+def director(args: argparse.Namespace) -> bool:
+    from kinora.recipes.director import director_recipe
+
+    return director_recipe(
+        args.out, args.folder, _run_config(args), text_path=args.text, mixes=args.mix, scenes=args.scenes,
+        scripts=args.scripts, start=args.start, processes=args.processes, say=_say,
+    )  # fmt: skip
+
+
 def reader(args: argparse.Namespace) -> bool:
     from kinora.recipes.reader import reader_recipe
     from kinora.training.library import Library
@@ -192,7 +201,7 @@ def bundle(args: argparse.Namespace) -> bool:
 
     bundle_recipe(
         args.out, name=args.name, codec=args.codec, text=args.text, transformer=args.transformer, reader=args.reader,
-        few_steps=args.few_steps, sketch=args.sketch, probe=args.probe,
+        director=args.director, few_steps=args.few_steps, sketch=args.sketch, probe=args.probe,
         storage=None if args.storage is None else {**STORAGE, "transformer": args.storage},
     )  # fmt: skip
     return True

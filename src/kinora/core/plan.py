@@ -73,6 +73,8 @@ class Plan:
     """Latent frames of the first window that are imagined before all of it; 0 for none."""
     sketch_steps: int = 0
     """Steps of their walk."""
+    directed: bool = False
+    """Whether the model's director says first where things stand in the first window."""
     conditions: tuple[str, ...] = ()
     """What else steers the film, a line each."""
 
@@ -107,6 +109,7 @@ class Plan:
                 f"latents   {latent.frames} x {latent.height} x {latent.width}; segments of {spans}; "
                 f"at most {self.tokens} tokens"
             ),
+            *(("blocking  the director says first what stands where",) if self.directed else ()),
             *self.conditions,
             f"expected  about {self.seconds_expected:.0f} s",
         )

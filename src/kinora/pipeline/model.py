@@ -13,6 +13,7 @@ import torch
 from kinora.codec import Codec, CodecConfig
 from kinora.codec.protocol import AnyCodec
 from kinora.core.errors import InputError, WeightsError
+from kinora.language.director import Director, DirectorConfig
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
 from kinora.language.text_model import TextModel, Words
 from kinora.language.tokenizer import Tokenizer
@@ -51,6 +52,8 @@ class Model:
     device: torch.device
     dtype: torch.dtype
     """What matrix products are done in; latents and noise levels stay float32."""
+    director: Director | None = None
+    """What says where things stand before they are drawn, on the CPU."""
 
     @cached_property
     def text(self) -> TextModel:
@@ -87,6 +90,11 @@ def load_model(folder: Path, *, device: str | None = None) -> Model:
     for name, module in (("codec", codec), ("transformer", transformer), ("text", text)):
         load_module(module, folder, f"{name}.")
         module.to(place).eval().requires_grad_(requires_grad=False)
+    director = None
+    if "director" in manifest.parts:
+        director = Director(config_of(lambda values: DirectorConfig(**values), manifest, "director"))
+        load_module(director, folder, "director.")
+        director.eval().requires_grad_(requires_grad=False)
     words = Words(Tokenizer.from_json(read_text(folder, VOCABULARY)), text)
     return Model(
         manifest=manifest,
@@ -94,6 +102,7 @@ def load_model(folder: Path, *, device: str | None = None) -> Model:
         codec=codec,
         transformer=transformer,
         sources={"codec": _here(codec), "transformer": _here(transformer), "text": _here(words)},
+        director=director,
         device=place,
         dtype=dtype,
     )

@@ -43,6 +43,8 @@ class ModelFacts:
     layers: int
     ffn_width: int
     device: str = "cpu"
+    directs: bool = False
+    """Whether it has a director (`kinora.language.director`)."""
     most_pixels: int = 0
     """Pixels of the largest picture of a model that draws any size; 0 where it draws its own sizes alone."""
 
@@ -246,6 +248,7 @@ def _plan(
         picture_first=picture_first,
         sketch=sketch,
         sketch_steps=sampling.steps_for("sketch") if sketch else 0,
+        directed=facts.directs and segments[0].alone and not picture_first and not request.conditions,
         conditions=condition_lines(request),
     )
 

@@ -120,7 +120,9 @@ def _fingerprint(model: Model, plan: Plan) -> str:
         "weights": weights_hash(model.manifest),
         "request": plan.request.to_record(),
         "sampling": repr(model.preset.sampling_for(plan.request.quality)),
-        "grid": repr((plan.pixels, plan.latent, plan.segments, plan.picture_first, plan.sketch, plan.sketch_steps)),
+        "grid": repr(
+            (plan.pixels, plan.latent, plan.segments, plan.picture_first, plan.sketch, plan.sketch_steps, plan.directed)
+        ),
         "dtype": str(model.dtype),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -54,10 +54,11 @@ class Sketch:
     def conditions(self, conditions: Conditions) -> Conditions:
         """What is told of the window's frames, of those of the sketch."""
         told = {name: getattr(conditions, name) for name in PER_FRAME}
-        return replace(
-            conditions,
-            **{name: value[:, self._rows(value.shape[1])] for name, value in told.items() if value is not None},
-        )
+        thinned = {name: value[:, self._rows(value.shape[1])] for name, value in told.items() if value is not None}
+        control_BCTHW = conditions.control_BCTHW
+        if control_BCTHW is not None:
+            thinned["control_BCTHW"] = control_BCTHW[:, :, self._rows(control_BCTHW.shape[2])]
+        return replace(conditions, **thinned)
 
     def follow(self, state: LatentState, sketched_BCKHW: Tensor) -> LatentState:
         """The window's state with every frame known roughly, as the nearest moment of the sketch."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kinora.control.beside import lay_beside, pictures_on_grey
+from kinora.control.blocking import maps_of
 from kinora.control.frames import face_mask, mouth_windows, pose_of_track
 from kinora.core.conditions import Moves, Speech
 from kinora.core.plan import Plan, Segment
@@ -57,7 +58,18 @@ class Told:
             conditions = replace(
                 conditions, mouth_BTS=self._rows(mouth_TS, extra), face_BTHW=face_mask(face_BT3, height, width)
             )
+        if self._plan.directed and segment is self._plan.segments[0]:
+            conditions = replace(conditions, control_BCTHW=self._blocking(text_BLD, len(frames_T), extra))
         return conditions
+
+    def _blocking(self, text_BLD: Tensor, frames: int, extra: int) -> Tensor:
+        """What the director says of the first window, as control maps (1, C, T, H, W)."""
+        director = self._model.director
+        assert director is not None
+        blocking = director.direct(text_BLD.float().cpu(), self._plan.request.seed)
+        latent = self._plan.latent
+        maps_BCTHW = maps_of(blocking.at(np.arange(frames, dtype=np.float32)), latent.height, latent.width)
+        return torch.nn.functional.pad(maps_BCTHW, (0, 0, 0, 0, 0, extra)).to(self._model.device)
 
     def with_pictures(self, conditions: Conditions, pictures: Mapping[int, Pixels], frames: int) -> Conditions:
         """The conditions with pictures as image models take them: beside the noise of a window of `frames` latent

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from kinora import __version__
+from kinora.control.blocking import BLOCKING_CHANNELS
 from kinora.core.errors import InputError
 from kinora.presets import Sampling, tiny
 from kinora.training.parts import Part, load_part, without_vocabulary
@@ -27,6 +28,7 @@ STORAGE: Mapping[str, Storage] = {
     "codec": "float32",  # its linear half is exact to 10 dB more than bfloat16 can carry
     "text": "bfloat16",
     "transformer": "bfloat16",
+    "director": "bfloat16",
     "reader": "bfloat16",
 }
 SIZES_256 = {"1:1": (256, 256), "16:9": (192, 320), "9:16": (320, 192)}
@@ -40,6 +42,7 @@ def bundle_recipe(
     codec: Path,
     text: Path,
     transformer: Path,
+    director: Path | None = None,
     reader: Path | None = None,
     storage: Mapping[str, Storage] | None = None,
     few_steps: int | None = None,
@@ -54,8 +57,7 @@ def bundle_recipe(
     Raises `InputError` for parts that do not belong together, `WeightsError` for a part that cannot be read.
     """
     paths = {"codec": codec, "text": text, "transformer": transformer}
-    if reader is not None:
-        paths["reader"] = reader
+    paths |= {kind: path for kind, path in (("director", director), ("reader", reader)) if path is not None}
     parts = {kind: load_part(path, kind) for kind, path in paths.items()}
     _check(parts)
     tensors: dict[str, Tensor] = {
@@ -144,6 +146,23 @@ def _check(parts: Mapping[str, Part]) -> None:
         raise InputError(
             f"The transformer reads text of width {transformer['text_width']}, the text encoder gives "
             f"{parts['text'].config['width']}; bundle the text encoder that was trained with it."
+        )
+    _check_director(parts)
+
+
+def _check_director(parts: Mapping[str, Part]) -> None:
+    """What a director reads and what it tells must be known to those it stands between."""
+    if "director" not in parts:
+        return
+    if parts["director"].config["text_width"] != parts["text"].config["width"]:
+        raise InputError(
+            f"The director reads text of width {parts['director'].config['text_width']}, the text encoder gives "
+            f"{parts['text'].config['width']}; bundle the text encoder it was trained with."
+        )
+    if parts["transformer"].config["control_channels"] != BLOCKING_CHANNELS:
+        raise InputError(
+            f"The transformer takes {parts['transformer'].config['control_channels']} control channels, a blocking has "
+            f"{BLOCKING_CHANNELS}; leave the director out, or train the transformer further (--start)."
         )
 
 

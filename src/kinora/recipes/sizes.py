@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from kinora.codec.config import CodecConfig
+from kinora.control.blocking import BLOCKING_CHANNELS
 from kinora.core.errors import InputError
 from kinora.language.encoder import TextEncoderConfig
 from kinora.training.objective import ObjectiveConfig
@@ -45,7 +46,7 @@ class Size:
     """
     latent_frames: int = 5
     patch: int = 2
-    control_channels: int = 8
+    control_channels: int = BLOCKING_CHANNELS
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from kinora.control.blocking import BLOCKING_CHANNELS
 from kinora.core.errors import InputError
 from kinora.language.tokenizer import Tokenizer
 from kinora.recipes.sizes import Size
 from kinora.training.batches import Batches, ClipBatches, ManyBatches
+from kinora.training.blockings import BlockingSet
 from kinora.training.files import write_json
 from kinora.training.generator import Generator, GeneratorJob, GeneratorStage
 from kinora.training.latents import FrameEncoder, LatentSet, encode_library
@@ -105,6 +107,7 @@ def _take_weights(transformer: Transformer, part: Part, path: Path | None, *, ne
     wanted = json.loads(json.dumps(dataclasses.asdict(transformer.config)))
     if new_head:
         del wanted["spread"]
+    told = wanted.pop("control_channels") == part.config.get("control_channels")
     changed = sorted(name for name in wanted if wanted[name] != part.config.get(name, wanted[name]))
     if changed:
         raise InputError(
@@ -113,6 +116,9 @@ def _take_weights(transformer: Transformer, part: Part, path: Path | None, *, ne
     tensors = dict(part.tensors)
     if new_head:
         tensors |= {name: tensor for name, tensor in transformer.state_dict().items() if name.startswith("head.head.")}
+    if not told:
+        # Weights that were never told where things stand learn it from nothing.
+        tensors |= {k: v for k, v in transformer.state_dict().items() if k.startswith("control_embedding.")}
     transformer.load_state_dict(tensors)
 
 
@@ -220,6 +226,7 @@ def _feed_one(
     return ClipBatches(
         library, latents, tokenizer, text_length=size.text_length, device=config.device,
         portraits=Portraits.read(library, encoder.key, shards=drawn), maps=maps,
+        blockings=BlockingSet(library) if size.control_channels == BLOCKING_CHANNELS else None,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from kinora.control.frames import face_mask
 from kinora.control.references import REFERENCE_POSITIONS
 from kinora.core.errors import InputError
 from kinora.language.tokenizer import PAD, Tokenizer
+from kinora.training.blockings import BlockingSet
 from kinora.training.latents import LatentSet
 from kinora.training.library import CAPTIONS, Library, drawn_by_size
 from kinora.training.maps import MapSet, MapTargets
@@ -47,6 +48,8 @@ class Batch:
     reference_BCRHW: Tensor | None = None
     """Portraits that stand beside each clip, known, R of them; None in most steps."""
     reference_position_BR: Tensor | None = None
+    control_BCTHW: Tensor | None = None
+    """What stands where (`kinora.control.blocking`), where the model is told."""
     maps: MapTargets | None = None
     """Exact maps for auxiliary heads, where the library has any."""
 
@@ -109,6 +112,7 @@ class ClipBatches:
         device: str,
         portraits: Portraits | None = None,
         maps: MapSet | None = None,
+        blockings: BlockingSet | None = None,
     ) -> None:
         if len(library) == 0:
             raise InputError(f"{library.folder} holds no whole shard yet; render it first.")
@@ -118,6 +122,7 @@ class ClipBatches:
         self._device = device
         self._portraits = portraits
         self._maps = maps
+        self._blockings = blockings
         if portraits is not None:
             self._portrait_tokens = token_table(portraits.captions, tokenizer, text_length)
             self._portrait_PChw = torch.from_numpy(portraits.latent_PChw).to(device)
@@ -166,10 +171,12 @@ class ClipBatches:
         frames_BT = np.stack([self._choose(rng, latent_frames) for _ in range(size)])
         captions_B = rng.integers(0, len(CAPTIONS), size=size)
         if not references:
-            return self._batch(drawn_B, frames_BT, self._tokens[drawn_B, captions_B])
+            return self._batch(drawn_B, frames_BT, self._tokens[drawn_B, captions_B], rng)
         if self._portraits is None:
             raise InputError(f"{self._library.folder} has no portraits; make them with `kinora train library`.")
-        batch = self._batch(self._portraits.clips_P[drawn_B], frames_BT, self._portrait_tokens[drawn_B, captions_B])
+        batch = self._batch(
+            self._portraits.clips_P[drawn_B], frames_BT, self._portrait_tokens[drawn_B, captions_B], rng
+        )
         portrait_BChw = self._portrait_PChw[torch.from_numpy(drawn_B).to(self._portrait_PChw.device)]
         return replace(
             batch,
@@ -182,6 +189,7 @@ class ClipBatches:
         clips_B: npt.NDArray[np.int64],
         frames_BT: npt.NDArray[np.int64],
         tokens_BL: npt.NDArray[np.int16],
+        rng: np.random.Generator,
     ) -> Batch:
         rows = clips_B[:, None]
         face_BT3 = self._tensor(self._library.face_NT3[rows, frames_BT])
@@ -193,6 +201,9 @@ class ClipBatches:
             pose_BT12=self._tensor(self._library.pose_NT12[rows, frames_BT]),
             mouth_BTS=self._tensor(self._library.mouth_NTS[rows, frames_BT]),
             face_BTHW=face_mask(face_BT3, height, width),
+            control_BCTHW=None
+            if self._blockings is None
+            else self._blockings.take(clips_B, frames_BT, (height, width), rng, self._device),
             maps=None if self._maps is None else self._maps.take(clips_B, frames_BT),
         )
 

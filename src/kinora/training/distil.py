@@ -28,7 +28,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional
 
 from kinora.core.errors import InputError
 from kinora.flow.guidance import guided
@@ -38,8 +37,9 @@ from kinora.flow.solvers import Velocity
 from kinora.language.encoder import TextEncoder
 from kinora.training.batches import Batch, step_rng
 from kinora.training.generator import GeneratorStage, stage_batch
-from kinora.training.objective import Draw, ObjectiveConfig, draw_step
+from kinora.training.objective import Draw, ObjectiveConfig, draw_step, told_of
 from kinora.training.tasks import TASKS, Canvas, draw_known
+from kinora.training.velocity import velocity_of
 from kinora.transformer.model import Conditions, Transformer
 
 __all__ = [
@@ -220,7 +220,7 @@ class DistilJob:
         batch = stage_batch(self._stages[stage], seed, step, references=self._config.objective.references)
         with torch.autocast("cuda", torch.bfloat16, enabled=self._device.startswith("cuda")):
             lesson, conditions = self._lesson(batch, seed, step)
-            student = _velocity(self.model, conditions, batch)
+            student = velocity_of(self.model, conditions, batch)
             v_BCTHW = student(lesson.x_BCTHW, lesson.sigma_BTHW, batch.position_BT)
         return flow_loss(v_BCTHW, lesson.target_BCTHW, lesson.sigma_BTHW, lesson.asked_BTHW)
 
@@ -237,7 +237,7 @@ class DistilJob:
         batch = entry.batches.batch(seed, 0, size=clips, latent_frames=entry.latent_frames)
         shape = tuple(batch.clean_BCTHW.shape)
         draw = draw_step(seed, 0, shape, config.objective, self._device)
-        conditions = _conditions(self._text(batch.ids_BL), batch, draw)
+        conditions = told_of(self._text(batch.ids_BL), batch, draw)
 
         def student(x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
             held: Tensor = functional_call(self.model, dict(weights), (x_BCTHW, sigma_BTHW, position_BT, conditions))
@@ -260,64 +260,18 @@ class DistilJob:
         text_BLD = self._text(batch.ids_BL)
         if self._config.stage == "guidance":
             draw = draw_step(seed, step, shape, self._config.objective, self._device)
-            conditions = _conditions(text_BLD, batch, draw)
+            conditions = told_of(text_BLD, batch, draw)
             return guidance_lesson(self._guided(conditions, batch), batch, draw), conditions
         draw, way = draw_walk(seed, step, shape, self._config, self._device)
-        conditions = _conditions(text_BLD, batch, draw)
+        conditions = told_of(text_BLD, batch, draw)
         return steps_lesson(self._guided(conditions, batch), batch, draw, way), conditions
 
     def _guided(self, conditions: Conditions, batch: Batch) -> Velocity:
         """The teacher as the product asks it: guidance takes the text away and leaves all else as it is."""
         without = replace(conditions, text_BLD=torch.zeros_like(conditions.text_BLD))
         return guided(
-            _velocity(self._teacher, conditions, batch),
-            _velocity(self._teacher, without, batch),
+            velocity_of(self._teacher, conditions, batch),
+            velocity_of(self._teacher, without, batch),
             self._config.guidance,
             self._config.guidance_floor,
         )
-
-
-def _conditions(text_BLD: Tensor, batch: Batch, draw: Draw) -> Conditions:
-    """What is told of a batch, as the draw leaves it."""
-    return Conditions(
-        text_BLD=text_BLD * draw.keep_text_B[:, None, None],
-        pose_BT12=batch.pose_BT12 * draw.keep_pose_B[:, None, None],
-        mouth_BTS=batch.mouth_BTS,
-        face_BTHW=batch.face_BTHW * draw.keep_mouth_B[:, None, None, None],
-    )
-
-
-def _velocity(transformer: Transformer, conditions: Conditions, batch: Batch) -> Velocity:
-    """The transformer under these conditions, with the batch's references standing beside whatever it is shown."""
-    reference_BCRHW, reference_position_BR = batch.reference_BCRHW, batch.reference_position_BR
-
-    def velocity(x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
-        plain: Tensor = transformer(x_BCTHW, sigma_BTHW, position_BT, conditions)
-        return plain.float()
-
-    if reference_BCRHW is None or reference_position_BR is None:
-        return velocity
-    count = reference_BCRHW.shape[2]
-    lengthened = replace(
-        conditions,
-        pose_BT12=_with_more(conditions.pose_BT12, count),
-        mouth_BTS=_with_more(conditions.mouth_BTS, count),
-        face_BTHW=_with_more(conditions.face_BTHW, count),
-    )
-
-    def beside(x_BCTHW: Tensor, sigma_BTHW: Tensor, position_BT: Tensor) -> Tensor:
-        frames = x_BCTHW.shape[2]
-        sigma_BTHW = functional.pad(sigma_BTHW, (0, 0, 0, 0, 0, count))
-        position_BT = torch.cat([position_BT, reference_position_BR], dim=1)
-        shown_BCTHW = torch.cat([x_BCTHW, reference_BCRHW], dim=2)
-        whole: Tensor = transformer(shown_BCTHW, sigma_BTHW, position_BT, lengthened)
-        return whole[:, :, :frames].float()
-
-    return beside
-
-
-def _with_more(values_BT: Tensor | None, count: int) -> Tensor | None:
-    """`values_BT` (B, T, ...) with `count` frames of zeros after its own: nothing is told of references."""
-    if values_BT is None:
-        return None
-    return torch.cat([values_BT, values_BT.new_zeros(values_BT.shape[0], count, *values_BT.shape[2:])], dim=1)

@@ -12,7 +12,7 @@ Axes: B batch, C channels, T latent frames, H W latent grid, L text positions, D
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,10 @@ from torch import Tensor
 from kinora.flow.objective import flow_loss, training_pair
 from kinora.training.batches import Batch, step_rng
 from kinora.training.tasks import TASKS, Canvas, TaskMix, draw_known
+from kinora.training.velocity import velocity_of
 from kinora.transformer.model import Conditions, Transformer
 
-__all__ = ["Draw", "ObjectiveConfig", "draw_levels", "draw_step", "generator_loss"]
+__all__ = ["Draw", "ObjectiveConfig", "draw_levels", "draw_step", "generator_loss", "told_of"]
 
 Array = npt.NDArray[np.float32]
 
@@ -60,6 +61,8 @@ class ObjectiveConfig:
     drop_text: float = 0.10
     drop_pose: float = 0.50
     drop_mouth: float = 0.30
+    drop_blocking: float = 0.35
+    """Films from pictures and windows that go on have none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,6 +76,7 @@ class Draw:
     keep_text_B: Tensor
     keep_pose_B: Tensor
     keep_mouth_B: Tensor
+    keep_blocking_B: Tensor
 
 
 def draw_levels(rng: np.random.Generator, count: int, config: ObjectiveConfig, *, shift: float) -> Array:
@@ -89,10 +93,11 @@ def draw_step(seed: int, step: int, shape: tuple[int, ...], config: ObjectiveCon
     """The draw of one step for latents of `shape` (B, C, T, H, W); (seed, step) decides it."""
     rng = step_rng(seed, step, 1)
     sigma_BTHW, asked_BTHW = _draw_tasks(rng, (shape[0], *shape[2:]), config)
-    keep = [rng.random(shape[0]) >= share for share in (config.drop_text, config.drop_pose, config.drop_mouth)]
+    shares = config.drop_text, config.drop_pose, config.drop_mouth, config.drop_blocking
+    keep = [rng.random(shape[0]) >= share for share in shares]
     generator = torch.Generator(device=device).manual_seed(int(rng.integers(2**62)))
     noise_BCTHW = torch.randn(shape, generator=generator, device=device)
-    text_B, pose_B, mouth_B = (torch.from_numpy(kept).to(device) for kept in keep)
+    text_B, pose_B, mouth_B, blocking_B = (torch.from_numpy(kept).to(device) for kept in keep)
     return Draw(
         noise_BCTHW=noise_BCTHW,
         sigma_BTHW=torch.from_numpy(sigma_BTHW).to(device),
@@ -100,6 +105,7 @@ def draw_step(seed: int, step: int, shape: tuple[int, ...], config: ObjectiveCon
         keep_text_B=text_B,
         keep_pose_B=pose_B,
         keep_mouth_B=mouth_B,
+        keep_blocking_B=blocking_B,
     )
 
 
@@ -130,6 +136,20 @@ def _draw_tasks(rng: np.random.Generator, shape: tuple[int, ...], config: Object
     return sigma_BTHW, asked_BTHW
 
 
+def told_of(text_BLD: Tensor, batch: Batch, draw: Draw) -> Conditions:
+    """The conditions of a batch, as the draw leaves them."""
+    control_BCTHW = batch.control_BCTHW
+    if control_BCTHW is not None:
+        control_BCTHW = control_BCTHW * draw.keep_blocking_B[:, None, None, None, None]
+    return Conditions(
+        text_BLD=text_BLD * draw.keep_text_B[:, None, None],
+        control_BCTHW=control_BCTHW,
+        pose_BT12=batch.pose_BT12 * draw.keep_pose_B[:, None, None],
+        mouth_BTS=batch.mouth_BTS,
+        face_BTHW=batch.face_BTHW * draw.keep_mouth_B[:, None, None, None],
+    )
+
+
 def generator_loss(
     transformer: Transformer,
     text_BLD: Tensor,
@@ -138,37 +158,6 @@ def generator_loss(
 ) -> Tensor:
     """Mean squared error of the velocity over the cells that are to be predicted."""
     x_BCTHW, v_BCTHW = training_pair(batch.clean_BCTHW, draw.noise_BCTHW, draw.sigma_BTHW)
-    sigma_BTHW, position_BT = draw.sigma_BTHW, batch.position_BT
-    conditions = Conditions(
-        text_BLD=text_BLD * draw.keep_text_B[:, None, None],
-        pose_BT12=batch.pose_BT12 * draw.keep_pose_B[:, None, None],
-        mouth_BTS=batch.mouth_BTS,
-        face_BTHW=batch.face_BTHW * draw.keep_mouth_B[:, None, None, None],
-    )
-    frames = x_BCTHW.shape[2]
-    if batch.reference_BCRHW is not None and batch.reference_position_BR is not None:
-        beside = batch.reference_BCRHW.shape[2]
-        x_BCTHW = torch.cat([x_BCTHW, batch.reference_BCRHW], dim=2)
-        position_BT = torch.cat([position_BT, batch.reference_position_BR], dim=1)
-        sigma_BTHW = _lengthened(sigma_BTHW, beside)
-        conditions = _beside(conditions, beside)
-    predicted = transformer(x_BCTHW, sigma_BTHW, position_BT, conditions)[:, :, :frames]
-    return flow_loss(predicted.float(), v_BCTHW, draw.sigma_BTHW, draw.asked_BTHW)
-
-
-def _beside(conditions: Conditions, count: int) -> Conditions:
-    """The conditions with `count` frames more, of which no camera, mouth or face is told."""
-    return replace(
-        conditions,
-        **{
-            name: _lengthened(value, count)
-            for name in ("pose_BT12", "mouth_BTS", "face_BTHW")
-            if (value := getattr(conditions, name)) is not None
-        },
-    )
-
-
-def _lengthened(values_BT: Tensor, count: int) -> Tensor:
-    """`values_BT` (B, T, ...) with `count` frames of zeros after its own."""
-    batch, _, *rest = values_BT.shape
-    return torch.cat([values_BT, values_BT.new_zeros(batch, count, *rest)], dim=1)
+    velocity = velocity_of(transformer, told_of(text_BLD, batch, draw), batch)
+    predicted = velocity(x_BCTHW, draw.sigma_BTHW, batch.position_BT)
+    return flow_loss(predicted, v_BCTHW, draw.sigma_BTHW, draw.asked_BTHW)

@@ -17,6 +17,7 @@ import torch
 
 from kinora.core.errors import InputError
 from kinora.core.shapes import Compression
+from kinora.training.blockings import clip_blocking, write_blockings
 from kinora.training.clips import choose_latent_frames, clip_truth, pixel_frames
 from kinora.training.files import save_array, write_atomically, write_json
 from kinora.training.latents import FrameEncoder
@@ -29,7 +30,7 @@ from kinora.world.scene import Scene, States
 from kinora.world.simulate import simulate
 from kinora.world.slots_of import scene_slots
 
-__all__ = ["ShardTask", "claim", "render_library", "side_by_side"]
+__all__ = ["ShardTask", "captions_of", "claim", "render_library", "side_by_side"]
 
 Task = TypeVar("Task")
 
@@ -129,10 +130,12 @@ def _render_shard(task: ShardTask) -> None:
         save_array(encoder.path(stem), latents)
     if task.keep_frames:
         save_array(frames_path(task.folder, task.shard), frames_NFHW3)
-    write_json(captions_path(task.folder, task.shard), [_captions(scene) for scene in scenes])
+    write_json(captions_path(task.folder, task.shard), [captions_of(scene) for scene in scenes])
     if config.map_cell:
         maps = _maps(scenes, states, moments, config, task.device)
         write_atomically(maps_path(stem), lambda file: write_maps(maps, file))
+    told = zip(scenes, states, moments, strict=True)
+    write_blockings(stem, [clip_blocking(scene, one, moment.latent_frames) for scene, one, moment in told])
     truth = _truth(scenes, states, moments, config)
     write_atomically(truth_path(task.folder, task.shard), lambda file: np.savez(file, allow_pickle=False, **truth))
 
@@ -191,7 +194,8 @@ def _maps(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _captions(scene: Scene) -> list[str]:
+def captions_of(scene: Scene) -> list[str]:
+    """One text for every entry of `CAPTIONS`."""
     slots = scene_slots(scene)
     return [
         describe_slots(slots, language=language, seed=len(CAPTIONS) * scene.seed + n, length=length).text

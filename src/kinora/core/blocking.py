@@ -1,0 +1,64 @@
+"""Blocking: which things stand where in the picture, and when.
+
+The word is the stage's: before anybody plays, a director says who stands where. A director
+(`kinora.language.director`) writes a blocking from a sentence, the renderer knows the true one of every scene, and a
+transformer that was taught it draws what it says.
+
+Axes: P things, T latent frames, 3 looks (kind, colour, detail), 4 box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kinora.core.errors import ShapeError
+from kinora.core.slots import COLOURS, HAIR_COLOURS, MATERIALS, SHAPES
+
+__all__ = ["DETAILS", "KINDS", "LOOKS", "MOST_THINGS", "NOTHING", "Blocking"]
+
+KINDS = (*SHAPES, "figure", "animal", "rope", "panel")
+"""What a thing can be. A string with its frame counts as a rope."""
+DETAILS = (*MATERIALS, *(f"{hair} hair" for hair in HAIR_COLOURS))
+"""A body's material or a figure's hair."""
+LOOKS = (KINDS, COLOURS, DETAILS)
+"""The values of each look; a body's colour, a figure's clothes, an animal's coat."""
+NOTHING = -1
+"""A look that a thing does not have; as a kind: no thing."""
+MOST_THINGS = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blocking:
+    """A blocking of one film.
+
+    A box is its middle (right, down) and its half extents, in half lengths of the picture's shorter side from the
+    picture's middle: (0, 0, 1, 1) fills a square picture. Half extents of zero mean that nothing is to be seen.
+    """
+
+    look_P3: npt.NDArray[np.int64]
+    """Indices into `LOOKS`, or `NOTHING`."""
+    box_TP4: npt.NDArray[np.float32]
+    position_T: npt.NDArray[np.float32]
+    """Time of each row of boxes, in latent frames, rising."""
+
+    def __post_init__(self) -> None:
+        things, times = len(self.look_P3), len(self.position_T)
+        if self.look_P3.shape != (things, len(LOOKS)) or self.box_TP4.shape != (times, things, 4):
+            raise ShapeError(
+                f"Looks of shape {self.look_P3.shape}, boxes of shape {self.box_TP4.shape} and {times} moments are no "
+                f"blocking: each thing has {len(LOOKS)} looks and at each moment a box of 4 numbers."
+            )
+
+    def at(self, position_T: npt.NDArray[np.float32]) -> Blocking:
+        """Seen at other moments: on a straight line between those there are, still outside of them."""
+        box_NT = self.box_TP4.reshape(len(self.position_T), -1).T
+        between = [np.interp(position_T, self.position_T, row_T) for row_T in box_NT]
+        box_TP4 = np.stack(between, axis=-1) if between else np.zeros((len(position_T), 0))
+        return Blocking(
+            look_P3=self.look_P3,
+            box_TP4=box_TP4.reshape(len(position_T), len(self.look_P3), 4).astype(np.float32),
+            position_T=position_T,
+        )

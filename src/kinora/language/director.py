@@ -1,0 +1,263 @@
+"""A director: encoded words in, a blocking out - which things stand where in the picture, and when.
+
+A transformer that denoises everything at once has to decide at its noisiest levels what stands where, which is where a
+small one is weakest (docs/log.md). A director decides it first, in a sequence of things, each a look and then a box at
+every moment, one token after the other, as language models place layouts (Feng et al. 2023, arXiv:2305.15393, and in
+time Lian et al. 2024, arXiv:2309.17444). A token holds several numbers; each is chosen knowing those before it.
+
+Axes: B batch, L text positions, D width, S tokens of a sequence, P things, T moments, V values of a number, 3 looks,
+4 box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kinora.core.blocking import KINDS, LOOKS, MOST_THINGS, NOTHING, Blocking
+from kinora.nn.attention import attend
+from kinora.nn.norms import RMSNorm
+
+__all__ = ["Director", "DirectorConfig"]
+
+MIDDLES = tuple(np.linspace(-1.5, 1.5, 97).tolist())
+"""Values between which a box's middle lies, in half picture sides: four pixels of 256 apart."""
+HALVES = (0.0, *np.geomspace(0.02, 3.0, 64).tolist())
+"""Values between which a half extent lies: eight hundredths apart; 0 is not to be seen."""
+AXES = (MIDDLES, MIDDLES, HALVES, HALVES)
+LIKELY = 0.9
+"""A number is drawn from its likeliest values, which have this share of the probability (nucleus sampling, Holtzman et
+al. 2020, arXiv:1904.09751).
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectorConfig:
+    """Sizes of a `Director`."""
+
+    text_width: int
+    width: int = 192
+    layers: int = 4
+    heads: int = 4
+    ffn_width: int = 512
+    positions: tuple[int, ...] = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20)
+    """Moments that boxes are told at, in latent frames."""
+
+    def __post_init__(self) -> None:
+        # Read from JSON it is a list.
+        object.__setattr__(self, "positions", tuple(self.positions))
+
+    @property
+    def thing_tokens(self) -> int:
+        """Tokens of one thing: its look, then its boxes."""
+        return 1 + len(self.positions)
+
+
+class Layer(nn.Module):
+    """Attention to what was said before, to the words, then a gated feed-forward network, each after an RMS norm."""
+
+    def __init__(self, config: DirectorConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.norm1 = RMSNorm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.o = nn.Linear(width, width, bias=False)
+        self.norm2 = RMSNorm(width)
+        self.q = nn.Linear(width, width, bias=False)
+        self.kv = nn.Linear(config.text_width, 2 * width, bias=False)
+        self.o2 = nn.Linear(width, width, bias=False)
+        self.norm3 = RMSNorm(width)
+        self.gate = nn.Linear(width, config.ffn_width, bias=False)
+        self.up = nn.Linear(width, config.ffn_width, bias=False)
+        self.down = nn.Linear(config.ffn_width, width, bias=False)
+
+    def forward(self, x_BSD: Tensor, text_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+        query, key, value = (self._heads(part).transpose(1, 2) for part in self.qkv(self.norm1(x_BSD)).chunk(3, -1))
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x_BSD = x_BSD + self.o(mixed.transpose(1, 2).flatten(2))
+        key, value = (self._heads(part) for part in self.kv(text_BLD).chunk(2, dim=-1))
+        x_BSD = x_BSD + self.o2(attend(self._heads(self.q(self.norm2(x_BSD))), key, value, mask_BL))
+        y_BSD = self.norm3(x_BSD)
+        return x_BSD + self.down(functional.gelu(self.gate(y_BSD), approximate="tanh") * self.up(y_BSD))
+
+    def _heads(self, x_BSD: Tensor) -> Tensor:
+        return x_BSD.unflatten(-1, (self.heads, -1))
+
+
+class Chain(nn.Module):
+    """Several numbers told by one token, each from the token's state and the numbers before it."""
+
+    def __init__(self, width: int, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.told = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
+        self.mix = nn.ModuleList(
+            nn.Sequential(RMSNorm(width), nn.Linear(width, width), nn.GELU(approximate="tanh")) for _ in sizes
+        )
+        self.name = nn.ModuleList(nn.Linear(width, size) for size in sizes)
+
+    def embed(self, weights: Sequence[Tensor]) -> Tensor:
+        """What the numbers add to the state of the next token; each comes as weights (..., V) of its values."""
+        parts = [weight @ table.weight for weight, table in zip(weights, self.told, strict=True)]  # type: ignore[operator]
+        return torch.stack(parts).sum(dim=0)
+
+    def logits(self, state: Tensor, weights: Sequence[Tensor]) -> Tensor:
+        """Logits (..., V) of the next number, where `weights` tell those before it."""
+        at = len(weights)
+        for weight, table in zip(weights, self.told, strict=False):
+            state = state + weight @ table.weight  # type: ignore[operator]
+        found: Tensor = self.name[at](self.mix[at](state))
+        return found
+
+
+class Director(nn.Module):
+    """Writes blockings."""
+
+    def __init__(self, config: DirectorConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.thing = nn.Parameter(torch.randn(MOST_THINGS + 1, width) * 0.02)
+        self.moment = nn.Parameter(torch.randn(config.thing_tokens, width) * 0.02)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = RMSNorm(width)
+        # The last value of each look is "nothing"; as a kind it ends the sequence.
+        self.look = Chain(width, [len(values) + 1 for values in LOOKS])
+        self.box = Chain(width, [len(values) for values in AXES])
+        for module in self.layers.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+        for chain in (self.look, self.box):
+            for table in chain.told:
+                nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
+
+    def loss(self, text_BLD: Tensor, look_BP3: Tensor, box_BTP4: Tensor) -> Tensor:
+        """Mean cross-entropy of looks plus that of boxes, a scalar. `look_BP3` with -1 for nothing, things first;
+        boxes at `config.positions`.
+        """
+        things = int((look_BP3[..., 0] != NOTHING).sum(dim=1).max())
+        look_BP3, box_BPT4 = look_BP3[:, :things], box_BTP4[:, :, :things].transpose(1, 2)
+        look_weights = _look_weights(look_BP3)
+        box_weights = [_between(box_BPT4[..., axis], values) for axis, values in enumerate(AXES)]
+        told_BPSD = torch.cat([self.look.embed(look_weights)[:, :, None], self.box.embed(box_weights)], dim=2)
+        state_BSD = self._states(told_BPSD.flatten(1, 2), text_BLD)
+        # Token s is told by the state before it; one more look ends the sequence.
+        state_BPSD = state_BSD[:, :-1].unflatten(1, (things, -1))
+        ends_B3 = torch.full_like(look_BP3[:, :1], NOTHING)
+        every_BP3 = torch.cat([look_BP3, ends_B3], dim=1)
+        at_look_BPD = torch.cat([state_BPSD[:, :, 0], state_BSD[:, -1:]], dim=1)
+        real_BP = look_BP3[..., 0] != NOTHING
+        count_B1 = real_BP.sum(dim=1, keepdim=True)
+        asked_BP = torch.arange(things + 1, device=real_BP.device) <= count_B1
+        looks = self._chain_loss(self.look, at_look_BPD, _look_weights(every_BP3), asked_BP)
+        boxes = self._chain_loss(
+            self.box, state_BPSD[:, :, 1:], box_weights, real_BP[..., None].expand_as(box_weights[0][..., 0])
+        )
+        return looks + boxes
+
+    @torch.no_grad()
+    def direct(self, text_1LD: Tensor, seed: int) -> Blocking:
+        """A blocking for one encoded text (1, L, D); the seed decides it. Everything happens on the CPU."""
+        generator = torch.Generator().manual_seed(seed)
+        told: list[Tensor] = []
+        looks: list[list[int]] = []
+        boxes: list[list[list[float]]] = []
+        while len(looks) < MOST_THINGS:
+            chosen, told_D = self._say(self.look, self._last(told, text_1LD), generator)
+            if chosen[0] == len(KINDS):
+                break
+            told.append(told_D)
+            looks.append([NOTHING if value == len(LOOKS[i]) else value for i, value in enumerate(chosen)])
+            rows = []
+            for _ in self.config.positions:
+                row, told_D = self._say_box(self._last(told, text_1LD), generator)
+                told.append(told_D)
+                rows.append(row)
+            boxes.append(rows)
+        box_PT4 = np.array(boxes, dtype=np.float32).reshape(len(looks), len(self.config.positions), 4)
+        return Blocking(
+            look_P3=np.array(looks, dtype=np.int64).reshape(-1, len(LOOKS)),
+            box_TP4=box_PT4.swapaxes(0, 1),
+            position_T=np.array(self.config.positions, dtype=np.float32),
+        )
+
+    def _states(self, told_BSD: Tensor, text_BLD: Tensor) -> Tensor:
+        """States (B, S + 1, D): what is known before each token, and after the last one."""
+        tokens = told_BSD.shape[1] + 1
+        place_S = torch.arange(tokens, device=told_BSD.device)
+        each = self.config.thing_tokens
+        known_SD = self.thing[place_S // each] + self.moment[place_S % each]
+        x_BSD = functional.pad(told_BSD, (0, 0, 1, 0)) + known_SD
+        mask_BL = text_BLD.abs().amax(dim=-1) > 0
+        for layer in self.layers:
+            x_BSD = layer(x_BSD, text_BLD, mask_BL)
+        normed: Tensor = self.norm(x_BSD)
+        return normed
+
+    def _last(self, told: Sequence[Tensor], text_1LD: Tensor) -> Tensor:
+        """The state (D,) after what was told."""
+        told_1SD = torch.stack(list(told))[None] if told else text_1LD.new_zeros(1, 0, self.config.width)
+        return self._states(told_1SD, text_1LD)[0, -1]
+
+    def _say(self, chain: Chain, state_D: Tensor, generator: torch.Generator) -> tuple[list[int], Tensor]:
+        """One token of looks: its values, and what they tell the next."""
+        weights: list[Tensor] = []
+        for size in chain.sizes:
+            value = _likely(chain.logits(state_D, weights), generator)
+            weights.append(functional.one_hot(torch.tensor(value), size).to(state_D.dtype))
+        return [int(weight.argmax()) for weight in weights], chain.embed(weights)
+
+    def _say_box(self, state_D: Tensor, generator: torch.Generator) -> tuple[list[float], Tensor]:
+        """One token of a box: its four numbers, and what they tell the next."""
+        weights: list[Tensor] = []
+        row: list[float] = []
+        for values in AXES:
+            logits_V = self.box.logits(state_D, weights)
+            # A number between two values was taught as a share of both, so around the value drawn the mean tells it.
+            drawn = _likely(logits_V, generator)
+            near_V = torch.zeros_like(logits_V)
+            near = slice(max(drawn - 1, 0), drawn + 2)
+            near_V[near] = logits_V[near].softmax(dim=0)
+            number = float(near_V @ torch.tensor(values, dtype=near_V.dtype))
+            row.append(number)
+            weights.append(_between(torch.tensor(number), values))
+        return row, self.box.embed(weights)
+
+    def _chain_loss(self, chain: Chain, state: Tensor, weights: Sequence[Tensor], asked: Tensor) -> Tensor:
+        """Mean cross-entropy of a chain's numbers over the tokens that are there."""
+        state, weights = state[asked], [weight[asked] for weight in weights]
+        losses = [
+            functional.cross_entropy(chain.logits(state, weights[:at]), weights[at]) for at in range(len(weights))
+        ]
+        return torch.stack(losses).mean()
+
+
+def _look_weights(look: Tensor) -> list[Tensor]:
+    """One-hot weights of the looks (..., 3), nothing being the last value of each."""
+    return [
+        functional.one_hot(torch.where(look[..., i] == NOTHING, len(values), look[..., i]), len(values) + 1).float()
+        for i, values in enumerate(LOOKS)
+    ]
+
+
+def _between(number: Tensor, values: Sequence[float]) -> Tensor:
+    """Weights (..., V) of the two values that a number lies between, so that their mean is the number."""
+    table_V = torch.tensor(values, dtype=number.dtype, device=number.device)
+    number = number.clamp(values[0], values[-1])
+    above = torch.searchsorted(table_V, number.contiguous()).clamp(1, len(values) - 1)
+    share = (number - table_V[above - 1]) / (table_V[above] - table_V[above - 1])
+    one_hot = functional.one_hot
+    return one_hot(above, len(values)) * share[..., None] + one_hot(above - 1, len(values)) * (1 - share)[..., None]
+
+
+def _likely(logits_V: Tensor, generator: torch.Generator) -> int:
+    """One of the likeliest values."""
+    share_V, value_V = logits_V.float().softmax(dim=0).sort(descending=True)
+    share_V = share_V * (share_V.cumsum(dim=0) - share_V < LIKELY)
+    return int(value_V[torch.multinomial(share_V, 1, generator=generator)])

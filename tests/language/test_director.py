@@ -1,0 +1,95 @@
+"""A director: it learns what words say of places, says it again for the same seed, and never looks ahead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from kinora.core.blocking import DETAILS, KINDS, MOST_THINGS, NOTHING
+from kinora.core.slots import COLOURS
+from kinora.language.director import AXES, Director, DirectorConfig
+
+CONFIG = DirectorConfig(text_width=8, width=32, layers=2, heads=2, ffn_width=64, positions=(0, 10, 20))
+
+
+def fresh() -> Director:
+    torch.manual_seed(3)
+    return Director(CONFIG)
+
+
+def scripts() -> tuple[Tensor, Tensor, Tensor]:
+    """Four texts: a red ball goes left, a blue cube goes right, both, nobody."""
+    torch.manual_seed(1)
+    text_BLD = torch.randn(4, 3, 8)
+    ball = [KINDS.index("sphere"), COLOURS.index("red"), DETAILS.index("matte")]
+    cube = [KINDS.index("cube"), COLOURS.index("blue"), DETAILS.index("glass")]
+    look_BP3 = torch.full((4, MOST_THINGS, 3), NOTHING)
+    box_BTP4 = torch.zeros(4, 3, MOST_THINGS, 4)
+    left = torch.tensor([[0.3, 0.2, 0.1, 0.1], [0.0, 0.2, 0.1, 0.1], [-0.4, 0.2, 0.1, 0.1]])
+    right = torch.tensor([[-0.5, 0.1, 0.2, 0.3], [0.0, 0.1, 0.2, 0.3], [0.6, 0.1, 0.2, 0.3]])
+    for row, things in enumerate(((ball,), (cube,), (ball, cube), ())):
+        for p, thing in enumerate(things):
+            look_BP3[row, p] = torch.tensor(thing)
+            box_BTP4[row, :, p] = left if thing is ball else right
+    return text_BLD, look_BP3, box_BTP4
+
+
+def test_it_learns_who_stands_where():
+    director = fresh()
+    text_BLD, look_BP3, box_BTP4 = scripts()
+    optimiser = torch.optim.AdamW(director.parameters(), lr=4e-3)
+    before = director.loss(text_BLD, look_BP3, box_BTP4).item()
+    for _ in range(160):
+        loss = director.loss(text_BLD, look_BP3, box_BTP4)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 0.35 * before
+    for row, things in enumerate((1, 1, 2, 0)):
+        blocking = director.direct(text_BLD[row : row + 1], seed=5)
+        assert blocking.look_P3.tolist() == look_BP3[row, :things].tolist()
+        assert blocking.box_TP4 == pytest.approx(box_BTP4[row, :, :things].numpy(), abs=0.06)
+        assert blocking.position_T.tolist() == [0, 10, 20]
+
+
+def test_a_seed_says_the_same_again_and_others_say_something_else():
+    director = fresh()
+    text_1LD = scripts()[0][:1]
+    said = [director.direct(text_1LD, seed) for seed in (1, 1, 2)]
+    assert np.array_equal(said[0].look_P3, said[1].look_P3)
+    assert np.array_equal(said[0].box_TP4, said[1].box_TP4)
+    assert said[0].box_TP4.shape != said[2].box_TP4.shape or not np.array_equal(said[0].box_TP4, said[2].box_TP4)
+
+
+def test_nothing_is_read_from_what_comes_later():
+    director = fresh()
+    text_BLD, _, _ = scripts()
+    told_BSD = torch.randn(1, 8, 32)
+    other_BSD = told_BSD.clone()
+    other_BSD[:, 5:] += 1.0
+    one, other = (director._states(told, text_BLD[:1]) for told in (told_BSD, other_BSD))
+    assert torch.equal(one[:, :6], other[:, :6])
+    assert not torch.allclose(one[:, 6], other[:, 6])
+
+
+def test_padding_of_texts_and_things_changes_nothing():
+    director = fresh()
+    text_BLD, look_BP3, box_BTP4 = scripts()
+    longer_BLD = torch.cat([text_BLD, torch.zeros(4, 5, 8)], dim=1)
+    box_padded = box_BTP4.clone()
+    box_padded[:, :, 2:] = 7.0
+    one, other = director.loss(text_BLD, look_BP3, box_BTP4), director.loss(longer_BLD, look_BP3, box_padded)
+    assert one.item() == pytest.approx(other.item(), rel=1e-5)
+
+
+def test_an_untrained_one_ends_after_the_most_things_with_boxes_in_range():
+    director = fresh()
+    with torch.no_grad():
+        director.look.name[0].bias[:-1] += 50.0
+    blocking = director.direct(torch.randn(1, 3, 8), seed=0)
+    assert len(blocking.look_P3) == MOST_THINGS
+    for axis, values in enumerate(AXES):
+        assert (blocking.box_TP4[..., axis] >= values[0] - 1e-6).all()
+        assert (blocking.box_TP4[..., axis] <= values[-1] + 1e-6).all()

@@ -1,0 +1,121 @@
+"""Films that a director blocks first: which ones, what the transformer is told, and that they keep every promise."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import kinora
+from kinora.control.blocking import maps_of
+from kinora.core.conditions import Keyframe, Reference
+from kinora.core.materials import Still
+from kinora.core.request import Request
+from kinora.language.director import Director, DirectorConfig
+from kinora.pipeline import Pipeline
+from kinora.pipeline.sketching import Sketch
+from kinora.presets import Sampling
+from kinora.transformer.conditions import Conditions, Prepared
+from kinora.transformer.model import Transformer
+
+FILM = Request(prompt="a red ball rolls to the left", seconds=3.0, quality="draft")
+STILL = Still.of(np.full((64, 64, 3), 90, np.uint8), name="grey.png")
+
+
+@pytest.fixture(scope="module")
+def pipeline(model_folder: Path) -> Pipeline:
+    model = kinora.load(str(model_folder), device="cpu").model
+    config = DirectorConfig(text_width=16, width=32, layers=1, heads=2, ffn_width=32)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(2)
+        director = Director(config).eval()
+        # It has learnt nothing and would often end before the first thing.
+        director.look.name[0].bias[-1] -= 9.0
+    # What the maps say must be seen in the film.
+    torch.nn.init.normal_(
+        model.transformer.control_embedding.weight, std=0.5, generator=torch.Generator().manual_seed(0)
+    )
+    parts = {**model.manifest.parts, "director": asdict(config)}
+    sampling = {"draft": Sampling(steps=2, guidance=3.0, sketch=3)}
+    return Pipeline(
+        replace(
+            model,
+            director=director,
+            manifest=replace(model.manifest, parts=parts),
+            preset=replace(model.preset, sampling=sampling, obeys=model.preset.obeys | {"references"}),
+        )
+    )
+
+
+def told(pipeline: Pipeline, request: Request, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor | None]:
+    """The control maps of every window that is asked for."""
+    found: list[torch.Tensor | None] = []
+    prepare = Transformer.prepare
+
+    def listen(self: Transformer, conditions: Conditions) -> Prepared:
+        found.append(conditions.control_BCTHW)
+        return prepare(self, conditions)
+
+    monkeypatch.setattr(Transformer, "prepare", listen)
+    pipeline.generate(request)
+    return found
+
+
+def undirected(pipeline: Pipeline) -> Pipeline:
+    """The same model without its director."""
+    model = pipeline.model
+    parts = {name: part for name, part in model.manifest.parts.items() if name != "director"}
+    return Pipeline(replace(model, director=None, manifest=replace(model.manifest, parts=parts)))
+
+
+def test_free_films_are_directed_and_their_plan_says_so(pipeline: Pipeline):
+    plan = pipeline.plan(FILM)
+    assert plan.directed
+    assert "blocking  the director says first what stands where" in str(plan)
+    for condition in (Keyframe(still=STILL), Reference(still=STILL)):
+        assert not pipeline.plan(replace(FILM, conditions=(condition,))).directed
+    plain = undirected(pipeline)
+    assert not plain.plan(FILM).directed
+
+
+def test_sketch_and_film_are_told_what_the_director_says(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    with torch.inference_mode():
+        text_BLD = pipeline.model.text.encode([FILM.prompt]).float()
+    assert pipeline.model.director is not None
+    blocking = pipeline.model.director.direct(text_BLD, FILM.seed)
+    assert len(blocking.look_P3)
+    latent = pipeline.plan(FILM).latent
+    maps_BCTHW = maps_of(blocking.at(np.arange(latent.frames, dtype=np.float32)), latent.height, latent.width)
+    heard = [maps for maps in told(pipeline, FILM, monkeypatch) if maps is not None]
+    places = list(Sketch.of(latent.frames, 3, 0.7).places)
+    assert {maps.shape[2] for maps in heard} == {3, latent.frames}
+    for maps in heard:
+        wanted = maps_BCTHW if maps.shape[2] == latent.frames else maps_BCTHW[:, :, places]
+        assert torch.equal(maps, wanted)
+
+
+def test_a_film_from_a_picture_is_told_nothing(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    request = replace(FILM, conditions=(Keyframe(still=STILL),))
+    heard = told(pipeline, request, monkeypatch)
+    assert heard
+    assert all(maps is None for maps in heard)
+
+
+def test_the_same_request_gives_the_same_film_and_pictures_are_directed_too(pipeline: Pipeline):
+    one, again = pipeline.generate(FILM), pipeline.generate(FILM)
+    assert np.array_equal(one.frames_FHWC, again.frames_FHWC)
+    plain = undirected(pipeline)
+    assert not np.array_equal(one.frames_FHWC, plain.generate(FILM).frames_FHWC)
+    picture = Request(prompt="a red ball", seconds=1.0, quality="draft")
+    assert not np.array_equal(pipeline.image(picture)[0], plain.image(picture)[0])
+
+
+def test_a_longer_film_is_told_of_its_first_window_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    long = replace(FILM, seconds=7.0)
+    assert len(pipeline.plan(long).segments) > 1
+    heard = told(pipeline, long, monkeypatch)
+    first = pipeline.plan(long).segments[0].frames
+    assert {None if maps is None else maps.shape[2] for maps in heard} == {3, first, None}
