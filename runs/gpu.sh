@@ -4,7 +4,7 @@
 # Results, in shards under 16 MiB, land in $OUT whenever there is something to bring home.
 #
 #   BUDGET=1400 PART=520 OUT=out bash runs/gpu.sh        give it again until it prints "gpu.sh: finished"
-#   rehearsal without a GPU:  SIZE=smoke DEVICE=cpu BUDGET=400 PART=600 CLIPS=24 PICTURES=32 READER_CLIPS=12 PROCESSES=1 CODEC_CLIPS=16 SCENES=30 OUT=/tmp/out bash runs/gpu.sh
+#   rehearsal without a GPU:  SIZE=smoke DEVICE=cpu BUDGET=400 PART=600 CLIPS=24 PICTURES=32 READER_CLIPS=12 PROCESSES=1 CODEC_CLIPS=16 SCENES=30 SCRIPTS=64 OUT=/tmp/out bash runs/gpu.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ BEGAN=$(date +%s)
 PYTHON=${PYTHON:-python3}
 SIZE=${SIZE:-gpu} DEVICE=${DEVICE:-cuda} BUDGET=${BUDGET:-1400} PART=${PART:-520}
 WORK=${WORK:-/tmp/kinora-gpu} OUT=${OUT:-$WORK/out}
-CLIPS=${CLIPS:-12288} PICTURES=${PICTURES:-16384} CODEC_CLIPS=${CODEC_CLIPS:-256} SCENES=${SCENES:-2000} READER_CLIPS=${READER_CLIPS:-8192}
+CLIPS=${CLIPS:-12288} PICTURES=${PICTURES:-16384} CODEC_CLIPS=${CODEC_CLIPS:-256} SCENES=${SCENES:-2000} SCRIPTS=${SCRIPTS:-12288} READER_CLIPS=${READER_CLIPS:-8192}
 # World 2.0 (docs/vocabulary.md): what libraries show, what the vocabulary says, what the reader is asked. Of world 1.0: training, reader.
 MIX=${MIX:-wide} READER_MIX=${READER_MIX:-wide-reader}
 # Sampling scenes takes longer than tracing them on a GPU: several renderers share it.
@@ -28,16 +28,17 @@ share() { awk -v b="$BUDGET" -v s="$1" 'BEGIN { printf "%.3f", b * s / 60 }'; } 
 left() { echo $((PART - ($(date +%s) - BEGAN))); }                              # seconds left in this part
 
 bring_home() {   # whatever is trained so far, as a model folder
-    local codec=$WORK/codec.safetensors reader=
+    local codec=$WORK/codec.safetensors reader= director=
+    if [ -f "$WORK/director.safetensors" ]; then director="--director $WORK/director.safetensors"; fi
     if [ -f "$WORK/reader.safetensors" ]; then reader="--reader $WORK/reader.safetensors"; fi
     [ -f "$WORK/codec-trained.safetensors" ] && codec=$WORK/codec-trained.safetensors
     local probe="--probe $WORK/probe.json --storage $("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))["choice"]["storage"])' "$WORK/probe.json")"
     kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" $probe \
-        --transformer "$WORK/transformer.safetensors" $reader --sketch 5 --name tiny --out "$WORK/tiny"
+        --transformer "$WORK/transformer.safetensors" $director $reader --sketch 5 --name tiny --out "$WORK/tiny"
     rm -rf "$OUT/tiny" && cp -r "$WORK/tiny" "$OUT/tiny"
     if [ -f "$WORK/few.safetensors" ]; then   # beside the full sampler: which of them ships is for `kinora measure` to say
         kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" $probe \
-            --transformer "$WORK/few.safetensors" $reader --name tiny --out "$WORK/tiny-few"
+            --transformer "$WORK/few.safetensors" $director $reader --name tiny --out "$WORK/tiny-few"
         rm -rf "$OUT/tiny-few" && cp -r "$WORK/tiny-few" "$OUT/tiny-few"
     fi
     cp "$WORK"/probe.json "$WORK"/run/loss.png "$WORK"/run/metrics.jsonl "$WORK"/run/run.json "$OUT/" 2>/dev/null || true
@@ -59,7 +60,7 @@ step() {   # step NAME COMMAND...: once; exit code 3 (stopped to be continued) o
 }
 
 # 0. What this device can do, and from that the transformer's size and batch: probe.json, which the model card shows.
-GENERATOR=0.36; if [ "$FEW_STEPS" -gt 0 ]; then GENERATOR=0.26; fi
+GENERATOR=0.31; if [ "$FEW_STEPS" -gt 0 ]; then GENERATOR=0.21; fi
 COMPILE=; if [ "$DEVICE" = cuda ]; then COMPILE=--compile; fi
 step probe kinora train probe $S $COMPILE --mix "$MIX" --processes "$PROCESSES" --minutes "$(share "$GENERATOR")" --render-minutes "$(share 0.16)" \
     --limit "$(awk -v b="$BUDGET" 'BEGIN { print 0.06 * b }')" --out "$WORK/probe.json"
@@ -93,7 +94,13 @@ step transformer kinora train transformer $S $P $COMPILE --image-library "$WORK/
     --run "$WORK/run" --out "$WORK/transformer.safetensors"
 bring_home
 
-# 5. A student of it with guidance built in, then one of that student in few steps.
+# 5. What says first where things stand, from scenes that were sampled beside the renderers and never rendered.
+step director kinora train director --device "$DEVICE" --mix "$MIX" --scripts "$WORK/scripts" --scenes "$SCRIPTS" --processes "$PROCESSES" \
+    --text "$WORK/transformer-text.safetensors" --minutes "$(share 0.05)" --stop-after "$(($(left) - 15))" \
+    --run "$WORK/director-run" --out "$WORK/director.safetensors"
+bring_home
+
+# 6. A student of it with guidance built in, then one of that student in few steps.
 distil() {   # distil SHARE TEACHER OUT ARGUMENTS...
     local share=$1 teacher=$2 out=$3; shift 3
     kinora train distil $S $P $COMPILE --image-library "$WORK/pictures" --library "$WORK/library" --codec "$WORK/codec.safetensors" \
@@ -105,11 +112,11 @@ if [ "$FEW_STEPS" -gt 0 ]; then
     step few distil 0.05 guidance few --stage steps --few-steps "$FEW_STEPS"
 fi
 
-# 6. The decoder's learned correction.
+# 7. The decoder's learned correction.
 step decoder kinora train codec $S --library "$WORK/codec-library" --start "$WORK/codec.safetensors" \
     --minutes "$(share 0.07)" --stop-after "$(($(left) - 15))" --run "$WORK/decoder-run" --out "$WORK/codec-trained.safetensors"
 
-# 7. The reader, our judge, on clips of its own.
+# 8. The reader, our judge, on clips of its own.
 RS="--size $SIZE --device $DEVICE --height 128 --width 128"; if [ "$SIZE" = smoke ]; then RS=$S; fi
 step reader-library render 0.07 --for reader $RS --mix "$READER_MIX" --clips "$READER_CLIPS" --out "$WORK/reader-library"
 step reader kinora train reader --device "$DEVICE" --library "$WORK/reader-library" --stills "$WORK/pictures" --minutes "$(share 0.1)" \

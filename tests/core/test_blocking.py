@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinora.core.blocking import Blocking
+from kinora.core.blocking import KINDS, Blocking
 from kinora.core.errors import ShapeError
 
 
@@ -22,6 +22,13 @@ def test_an_empty_stage_stays_empty():
         look_P3=np.zeros((0, 3), np.int64), box_TP4=np.zeros((2, 0, 4), np.float32), position_T=np.float32([0, 20])
     )
     assert blocking.at(np.float32([0, 1, 2])).box_TP4.shape == (3, 0, 4)
+
+
+def test_without_faces_figures_lose_clothes_and_hair_alone():
+    look_P3 = np.array([[KINDS.index("figure"), 3, 6], [KINDS.index("cube"), 3, 2]])
+    blocking = Blocking(look_P3=look_P3, box_TP4=np.ones((1, 2, 4), np.float32), position_T=np.float32([0]))
+    assert blocking.faceless().look_P3.tolist() == [[KINDS.index("figure"), -1, -1], [KINDS.index("cube"), 3, 2]]
+    assert blocking.look_P3[0, 1] == 3
 
 
 def test_looks_and_boxes_that_do_not_belong_together_are_refused():

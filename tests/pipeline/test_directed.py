@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import kinora
-from kinora.control.blocking import maps_of
+from kinora.control.blocking import BLOCKING_CHANNELS, maps_of
+from kinora.core.blocking import KINDS
 from kinora.core.conditions import Keyframe, Reference
 from kinora.core.materials import Still
 from kinora.core.request import Request
@@ -75,8 +76,7 @@ def test_free_films_are_directed_and_their_plan_says_so(pipeline: Pipeline):
     plan = pipeline.plan(FILM)
     assert plan.directed
     assert "blocking  the director says first what stands where" in str(plan)
-    for condition in (Keyframe(still=STILL), Reference(still=STILL)):
-        assert not pipeline.plan(replace(FILM, conditions=(condition,))).directed
+    assert not pipeline.plan(replace(FILM, conditions=(Keyframe(still=STILL),))).directed
     plain = undirected(pipeline)
     assert not plain.plan(FILM).directed
 
@@ -95,6 +95,18 @@ def test_sketch_and_film_are_told_what_the_director_says(pipeline: Pipeline, mon
     for maps in heard:
         wanted = maps_BCTHW if maps.shape[2] == latent.frames else maps_BCTHW[:, :, places]
         assert torch.equal(maps, wanted)
+
+
+def test_beside_a_portrait_figures_are_told_without_their_looks(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    heard = told(pipeline, replace(FILM, conditions=(Reference(still=STILL),)), monkeypatch)
+    frames = pipeline.plan(FILM).latent.frames
+    assert {maps.shape[2] for maps in heard if maps is not None} == {3 + 1, frames + 1}
+    figure, looks = KINDS.index("figure"), slice(len(KINDS), BLOCKING_CHANNELS - 2)
+    for maps_BCTHW in heard:
+        assert maps_BCTHW is not None
+        assert maps_BCTHW[:, :, -1].abs().max() == 0
+        alone = maps_BCTHW[:, figure] == maps_BCTHW[:, : len(KINDS)].sum(dim=1)
+        assert maps_BCTHW[:, looks].sum(dim=1)[alone].abs().max() == 0
 
 
 def test_a_film_from_a_picture_is_told_nothing(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):

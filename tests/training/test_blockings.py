@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kinora.control.blocking import BLOCKING_CHANNELS, maps_of
-from kinora.core.blocking import MOST_THINGS, NOTHING
+from kinora.core.blocking import KINDS, MOST_THINGS, NOTHING
 from kinora.core.errors import Cancelled
 from kinora.language.director import Director, DirectorConfig
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
@@ -42,12 +42,36 @@ def test_maps_are_those_of_the_clips_scene_a_little_off(library: Library, monkey
     assert not torch.equal(maps(1), maps(2))
     monkeypatch.setattr(blockings, "PLACE_ERROR", 0.0)
     monkeypatch.setattr(blockings, "SIZE_ERROR", 0.0)
+    monkeypatch.setattr(blockings, "UNSAID", 0.0)
     exact = maps(1)
     assert exact.shape == (2, BLOCKING_CHANNELS, 2, 4, 4)
     for row, (clip, frames) in enumerate(zip(clips_B, frames_BT, strict=True)):
         scene = library.scene(int(clip))
         blocking = clip_blocking(scene, simulate(scene), library.positions_NT[clip][frames])
         assert torch.allclose(exact[row], maps_of(blocking, 4, 4)[0], atol=0.03)  # kept as float16
+
+
+def test_looks_are_left_out_now_and_then_and_those_of_figures_beside_portraits(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+):
+    held = BlockingSet(library)
+    held._look_NP3[:6, 0, 0] = KINDS.index("figure")
+    every_B, first_BT = np.arange(12), np.zeros((12, 1), dtype=np.int64)
+    kinds, looks = slice(0, len(KINDS)), slice(len(KINDS), BLOCKING_CHANNELS - 2)
+
+    def weights(*, faceless: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        maps = held.take(every_B, first_BT, (16, 16), np.random.default_rng(0), "cpu", faceless=faceless)
+        return maps[:, kinds].sum(dim=(2, 3, 4)), maps[:, looks].sum()
+
+    monkeypatch.setattr(blockings, "UNSAID", 0.0)
+    all_said = weights()
+    monkeypatch.setattr(blockings, "UNSAID", 1.0)
+    unsaid = weights()
+    assert torch.equal(all_said[0], unsaid[0])
+    assert all_said[1] > 0
+    assert unsaid[1] == 0
+    monkeypatch.setattr(blockings, "UNSAID", 0.0)
+    assert 0 < weights(faceless=True)[1] < all_said[1]
 
 
 def test_scripts_are_sampled_once_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

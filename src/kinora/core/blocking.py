@@ -52,6 +52,12 @@ class Blocking:
                 f"blocking: each thing has {len(LOOKS)} looks and at each moment a box of 4 numbers."
             )
 
+    def faceless(self) -> Blocking:
+        """Without the clothes and hair of figures: for films whose portraits show them."""
+        look_P3 = self.look_P3.copy()
+        look_P3[look_P3[:, 0] == KINDS.index("figure"), 1:] = NOTHING
+        return Blocking(look_P3=look_P3, box_TP4=self.box_TP4, position_T=self.position_T)
+
     def at(self, position_T: npt.NDArray[np.float32]) -> Blocking:
         """Seen at other moments: on a straight line between those there are, still outside of them."""
         box_NT = self.box_TP4.reshape(len(self.position_T), -1).T

@@ -248,7 +248,7 @@ def _plan(
         picture_first=picture_first,
         sketch=sketch,
         sketch_steps=sampling.steps_for("sketch") if sketch else 0,
-        directed=facts.directs and segments[0].alone and not picture_first and not request.conditions,
+        directed=facts.directs and not picture_first and _free(request, segments[0]),
         conditions=condition_lines(request),
     )
 
@@ -284,8 +284,12 @@ def _cap(request: Request, preset: Preset, segments: Sequence[Segment], index: i
 
 def _sketched(request: Request, first: Segment, sampling: Sampling) -> int:
     """Latent frames that are imagined before a film's first window: where nothing of it is known, and it is long."""
-    free = first.alone and all(isinstance(condition, Reference) for condition in request.conditions)
-    return sampling.sketch if free and first.frames > 2 * sampling.sketch else 0
+    return sampling.sketch if _free(request, first) and first.frames > 2 * sampling.sketch else 0
+
+
+def _free(request: Request, first: Segment) -> bool:
+    """Whether nothing tells what the first window looks like, but words and portraits."""
+    return first.alone and all(isinstance(condition, Reference) for condition in request.conditions)
 
 
 def _check_fitted(request: Request, pixels: PixelShape) -> None:

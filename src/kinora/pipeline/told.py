@@ -16,7 +16,7 @@ from torch import Tensor
 from kinora.control.beside import lay_beside, pictures_on_grey
 from kinora.control.blocking import maps_of
 from kinora.control.frames import face_mask, mouth_windows, pose_of_track
-from kinora.core.conditions import Moves, Speech
+from kinora.core.conditions import Moves, Reference, Speech
 from kinora.core.plan import Plan, Segment
 from kinora.core.wording import condition_of
 from kinora.pipeline.drawing import Drawing
@@ -67,6 +67,8 @@ class Told:
         director = self._model.director
         assert director is not None
         blocking = director.direct(text_BLD.float().cpu(), self._plan.request.seed)
+        if condition_of(self._plan.request, Reference) is not None:
+            blocking = blocking.faceless()
         latent = self._plan.latent
         maps_BCTHW = maps_of(blocking.at(np.arange(frames, dtype=np.float32)), latent.height, latent.width)
         return torch.nn.functional.pad(maps_BCTHW, (0, 0, 0, 0, 0, extra)).to(self._model.device)

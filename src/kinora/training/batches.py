@@ -175,7 +175,7 @@ class ClipBatches:
         if self._portraits is None:
             raise InputError(f"{self._library.folder} has no portraits; make them with `kinora train library`.")
         batch = self._batch(
-            self._portraits.clips_P[drawn_B], frames_BT, self._portrait_tokens[drawn_B, captions_B], rng
+            self._portraits.clips_P[drawn_B], frames_BT, self._portrait_tokens[drawn_B, captions_B], rng, faceless=True
         )
         portrait_BChw = self._portrait_PChw[torch.from_numpy(drawn_B).to(self._portrait_PChw.device)]
         return replace(
@@ -190,6 +190,8 @@ class ClipBatches:
         frames_BT: npt.NDArray[np.int64],
         tokens_BL: npt.NDArray[np.int16],
         rng: np.random.Generator,
+        *,
+        faceless: bool = False,
     ) -> Batch:
         rows = clips_B[:, None]
         face_BT3 = self._tensor(self._library.face_NT3[rows, frames_BT])
@@ -203,7 +205,7 @@ class ClipBatches:
             face_BTHW=face_mask(face_BT3, height, width),
             control_BCTHW=None
             if self._blockings is None
-            else self._blockings.take(clips_B, frames_BT, (height, width), rng, self._device),
+            else self._blockings.take(clips_B, frames_BT, (height, width), rng, self._device, faceless=faceless),
             maps=None if self._maps is None else self._maps.take(clips_B, frames_BT),
         )
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kinora.control.blocking import blocking_maps
-from kinora.core.blocking import LOOKS, MOST_THINGS, NOTHING, Blocking
+from kinora.core.blocking import KINDS, LOOKS, MOST_THINGS, NOTHING, Blocking
 from kinora.core.shapes import Compression
 from kinora.training.files import write_atomically
 from kinora.training.library import Library
@@ -30,6 +30,9 @@ PLACE_ERROR, SIZE_ERROR = 0.03, 0.06
 """How far training moves boxes (half picture sides) and stretches them (natural logarithm), as standard deviations: a
 director's boxes are never quite right, and a model that trusts them to the cell would draw things cut off.
 """
+
+UNSAID = 0.1
+"""How often a thing's colour and detail are left out: who blocks a scene need not say everything."""
 
 _PATCH_FRAMES = Compression().time
 
@@ -75,12 +78,18 @@ class BlockingSet:
         grid: tuple[int, int],
         rng: np.random.Generator,
         device: str,
+        *,
+        faceless: bool = False,
     ) -> Tensor:
         """Control maps (B, C, T, h, w) of chosen clips at chosen ones of their kept latent frames, each thing a little
-        off its place.
+        off its place; with `faceless`, figures have neither clothes nor hair (a portrait shows them).
         """
         look_BP3 = self._look_NP3[clips_B].astype(np.int64)
         box_BTP4 = self._box_NKP4[clips_B[:, None], frames_BT].astype(np.float32)
+        unsaid_BP = rng.random(look_BP3.shape[:2]) < UNSAID
+        if faceless:
+            unsaid_BP |= look_BP3[..., 0] == KINDS.index("figure")
+        look_BP3[unsaid_BP, 1:] = NOTHING
         off_B1P2 = rng.normal(0, PLACE_ERROR, (len(clips_B), 1, MOST_THINGS, 2))
         stretched_B1P2 = np.exp(rng.normal(0, SIZE_ERROR, (len(clips_B), 1, MOST_THINGS, 2)))
         box_BTP4[..., :2] += off_B1P2
