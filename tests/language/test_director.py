@@ -87,7 +87,7 @@ def test_padding_of_texts_and_things_changes_nothing():
 def test_an_untrained_one_ends_after_the_most_things_with_boxes_in_range():
     director = fresh()
     with torch.no_grad():
-        director.look.name[0].bias[:-1] += 50.0
+        director.looks[0].name[0].bias[:-1] += 50.0
     blocking = director.direct(torch.randn(1, 3, 8), seed=0)
     assert len(blocking.look_P3) == MOST_THINGS
     for axis, values in enumerate(AXES):

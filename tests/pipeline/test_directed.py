@@ -34,7 +34,7 @@ def pipeline(model_folder: Path) -> Pipeline:
         torch.manual_seed(2)
         director = Director(config).eval()
         # It has learnt nothing and would often end before the first thing.
-        director.look.name[0].bias[-1] -= 9.0
+        director.looks[0].name[0].bias[-1] -= 9.0
     # What the maps say must be seen in the film.
     torch.nn.init.normal_(
         model.transformer.control_embedding.weight, std=0.5, generator=torch.Generator().manual_seed(0)

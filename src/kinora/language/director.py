@@ -3,7 +3,8 @@
 A transformer that denoises everything at once has to decide at its noisiest levels what stands where, which is where a
 small one is weakest (docs/log.md). A director decides it first, in a sequence of things, each a look and then a box at
 every moment, one token after the other, as language models place layouts (Feng et al. 2023, arXiv:2305.15393, and in
-time Lian et al. 2024, arXiv:2309.17444). A token holds several numbers; each is chosen knowing those before it.
+time Lian et al. 2024, arXiv:2309.17444). Each look is a token of its own, so that a thing's colour is sought in the
+words knowing its kind; a box is one token of four numbers, each chosen knowing those before it.
 
 Axes: B batch, L text positions, D width, S tokens of a sequence, P things, T moments, V values of a number, 3 looks,
 4 box.
@@ -20,8 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kinora.core.blocking import KINDS, LOOKS, MOST_THINGS, NOTHING, Blocking
+from kinora.language.encoder import EncoderLayer, TextEncoderConfig
 from kinora.nn.attention import attend
 from kinora.nn.norms import RMSNorm
+from kinora.nn.rotary import rotary_table
 
 __all__ = ["Director", "DirectorConfig"]
 
@@ -45,6 +48,8 @@ class DirectorConfig:
     layers: int = 4
     heads: int = 4
     ffn_width: int = 512
+    text_layers: int = 2
+    """Layers of its own over the encoded words."""
     positions: tuple[int, ...] = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20)
     """Moments that boxes are told at, in latent frames."""
 
@@ -54,8 +59,8 @@ class DirectorConfig:
 
     @property
     def thing_tokens(self) -> int:
-        """Tokens of one thing: its look, then its boxes."""
-        return 1 + len(self.positions)
+        """Tokens of one thing: its looks, then its boxes."""
+        return len(LOOKS) + len(self.positions)
 
 
 class Layer(nn.Module):
@@ -91,7 +96,7 @@ class Layer(nn.Module):
 
 
 class Chain(nn.Module):
-    """Several numbers told by one token, each from the token's state and the numbers before it."""
+    """The numbers that one token tells, each from the token's state and the numbers before it."""
 
     def __init__(self, width: int, sizes: Sequence[int]) -> None:
         super().__init__()
@@ -125,55 +130,68 @@ class Director(nn.Module):
         width = config.width
         self.thing = nn.Parameter(torch.randn(MOST_THINGS + 1, width) * 0.02)
         self.moment = nn.Parameter(torch.randn(config.thing_tokens, width) * 0.02)
+        reading = TextEncoderConfig(
+            vocabulary=1, width=config.text_width, heads=config.heads, ffn_width=config.ffn_width
+        )
+        self.words = nn.ModuleList(EncoderLayer(reading) for _ in range(config.text_layers))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(width)
         # The last value of each look is "nothing"; as a kind it ends the sequence.
-        self.look = Chain(width, [len(values) + 1 for values in LOOKS])
+        self.looks = nn.ModuleList(Chain(width, [len(values) + 1]) for values in LOOKS)
         self.box = Chain(width, [len(values) for values in AXES])
-        for module in self.layers.modules():
+        for module in (*self.words.modules(), *self.layers.modules()):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-        for chain in (self.look, self.box):
+        for chain in (*self.looks, self.box):
             for table in chain.told:
-                nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
+                nn.init.normal_(table.weight, std=0.05)
 
     def loss(self, text_BLD: Tensor, look_BP3: Tensor, box_BTP4: Tensor) -> Tensor:
         """Mean cross-entropy of looks plus that of boxes, a scalar. `look_BP3` with -1 for nothing, things first;
         boxes at `config.positions`.
         """
         things = int((look_BP3[..., 0] != NOTHING).sum(dim=1).max())
-        look_BP3, box_BPT4 = look_BP3[:, :things], box_BTP4[:, :, :things].transpose(1, 2)
-        look_weights = _look_weights(look_BP3)
+        real_BP = look_BP3[:, :things, 0] != NOTHING
+        look_weights = [_look_weights(look_BP3[:, :things, i], i) for i in range(len(LOOKS))]
+        box_BPT4 = box_BTP4[:, :, :things].transpose(1, 2)
         box_weights = [_between(box_BPT4[..., axis], values) for axis, values in enumerate(AXES)]
-        told_BPSD = torch.cat([self.look.embed(look_weights)[:, :, None], self.box.embed(box_weights)], dim=2)
-        state_BSD = self._states(told_BPSD.flatten(1, 2), text_BLD)
-        # Token s is told by the state before it; one more look ends the sequence.
+        looks_told = [
+            chain.embed([weight])[:, :, None] for chain, weight in zip(self._looks, look_weights, strict=True)
+        ]
+        told_BPSD = torch.cat([*looks_told, self.box.embed(box_weights)], dim=2)
+        state_BSD = self._states(told_BPSD.flatten(1, 2), self._words(text_BLD))
+        # Token s is told by the state before it; one more kind, nothing, ends the sequence.
         state_BPSD = state_BSD[:, :-1].unflatten(1, (things, -1))
-        ends_B3 = torch.full_like(look_BP3[:, :1], NOTHING)
-        every_BP3 = torch.cat([look_BP3, ends_B3], dim=1)
-        at_look_BPD = torch.cat([state_BPSD[:, :, 0], state_BSD[:, -1:]], dim=1)
-        real_BP = look_BP3[..., 0] != NOTHING
-        count_B1 = real_BP.sum(dim=1, keepdim=True)
-        asked_BP = torch.arange(things + 1, device=real_BP.device) <= count_B1
-        looks = self._chain_loss(self.look, at_look_BPD, _look_weights(every_BP3), asked_BP)
-        boxes = self._chain_loss(
-            self.box, state_BPSD[:, :, 1:], box_weights, real_BP[..., None].expand_as(box_weights[0][..., 0])
-        )
-        return looks + boxes
+        ends_BD, nothing_B = state_BSD[:, -1:], torch.full_like(look_BP3[:, :1, 0], NOTHING)
+        asked_BP = torch.arange(things + 1, device=real_BP.device) <= real_BP.sum(dim=1, keepdim=True)
+        kinds = _look_weights(torch.cat([look_BP3[:, :things, 0], nothing_B], dim=1), 0)
+        first = self._wrong(self._looks[0], torch.cat([state_BPSD[:, :, 0], ends_BD], dim=1), [kinds], asked_BP)
+        others = [
+            self._wrong(self._looks[i], state_BPSD[:, :, i], [look_weights[i]], real_BP) for i in range(1, len(LOOKS))
+        ]
+        each_BPT = real_BP[..., None].expand(-1, -1, len(self.config.positions))
+        boxes = self._wrong(self.box, state_BPSD[:, :, len(LOOKS) :], box_weights, each_BPT)
+        return torch.stack([first, *others]).mean() + boxes
 
     @torch.no_grad()
     def direct(self, text_1LD: Tensor, seed: int) -> Blocking:
         """A blocking for one encoded text (1, L, D); the seed decides it. Everything happens on the CPU."""
         generator = torch.Generator().manual_seed(seed)
+        text_1LD = self._words(text_1LD)
         told: list[Tensor] = []
         looks: list[list[int]] = []
         boxes: list[list[list[float]]] = []
         while len(looks) < MOST_THINGS:
-            chosen, told_D = self._say(self.look, self._last(told, text_1LD), generator)
-            if chosen[0] == len(KINDS):
+            chosen: list[int] = []
+            for chain, values in zip(self._looks, LOOKS, strict=True):
+                value = _likely(chain.logits(self._last(told, text_1LD), []), generator)
+                if not chosen and value == len(KINDS):
+                    break
+                chosen.append(NOTHING if value == len(values) else value)
+                told.append(chain.embed([_one_hot(value, len(values) + 1)]))
+            if not chosen:
                 break
-            told.append(told_D)
-            looks.append([NOTHING if value == len(LOOKS[i]) else value for i, value in enumerate(chosen)])
+            looks.append(chosen)
             rows = []
             for _ in self.config.positions:
                 row, told_D = self._say_box(self._last(told, text_1LD), generator)
@@ -186,6 +204,20 @@ class Director(nn.Module):
             box_TP4=box_PT4.swapaxes(0, 1),
             position_T=np.array(self.config.positions, dtype=np.float32),
         )
+
+    @property
+    def _looks(self) -> list[Chain]:
+        return [chain for chain in self.looks if isinstance(chain, Chain)]
+
+    def _words(self, text_BLD: Tensor) -> Tensor:
+        """The words as the director reads them; padding stays zero."""
+        real_BL = text_BLD.abs().amax(dim=-1) > 0
+        place_BL = torch.arange(text_BLD.shape[1], device=text_BLD.device).expand_as(real_BL)
+        rotary = rotary_table(place_BL, 1, 1, self.config.text_width // self.config.heads)
+        x_BLD = text_BLD
+        for layer in self.words:
+            x_BLD = layer(x_BLD, rotary, real_BL)
+        return x_BLD * real_BL[..., None]
 
     def _states(self, told_BSD: Tensor, text_BLD: Tensor) -> Tensor:
         """States (B, S + 1, D): what is known before each token, and after the last one."""
@@ -205,14 +237,6 @@ class Director(nn.Module):
         told_1SD = torch.stack(list(told))[None] if told else text_1LD.new_zeros(1, 0, self.config.width)
         return self._states(told_1SD, text_1LD)[0, -1]
 
-    def _say(self, chain: Chain, state_D: Tensor, generator: torch.Generator) -> tuple[list[int], Tensor]:
-        """One token of looks: its values, and what they tell the next."""
-        weights: list[Tensor] = []
-        for size in chain.sizes:
-            value = _likely(chain.logits(state_D, weights), generator)
-            weights.append(functional.one_hot(torch.tensor(value), size).to(state_D.dtype))
-        return [int(weight.argmax()) for weight in weights], chain.embed(weights)
-
     def _say_box(self, state_D: Tensor, generator: torch.Generator) -> tuple[list[float], Tensor]:
         """One token of a box: its four numbers, and what they tell the next."""
         weights: list[Tensor] = []
@@ -229,7 +253,7 @@ class Director(nn.Module):
             weights.append(_between(torch.tensor(number), values))
         return row, self.box.embed(weights)
 
-    def _chain_loss(self, chain: Chain, state: Tensor, weights: Sequence[Tensor], asked: Tensor) -> Tensor:
+    def _wrong(self, chain: Chain, state: Tensor, weights: Sequence[Tensor], asked: Tensor) -> Tensor:
         """Mean cross-entropy of a chain's numbers over the tokens that are there."""
         state, weights = state[asked], [weight[asked] for weight in weights]
         losses = [
@@ -238,12 +262,14 @@ class Director(nn.Module):
         return torch.stack(losses).mean()
 
 
-def _look_weights(look: Tensor) -> list[Tensor]:
-    """One-hot weights of the looks (..., 3), nothing being the last value of each."""
-    return [
-        functional.one_hot(torch.where(look[..., i] == NOTHING, len(values), look[..., i]), len(values) + 1).float()
-        for i, values in enumerate(LOOKS)
-    ]
+def _one_hot(value: int, size: int) -> Tensor:
+    return functional.one_hot(torch.tensor(value), size).float()
+
+
+def _look_weights(look: Tensor, i: int) -> Tensor:
+    """One-hot weights (..., V) of the i-th look, nothing being its last value."""
+    values = len(LOOKS[i])
+    return functional.one_hot(torch.where(look == NOTHING, values, look), values + 1).float()
 
 
 def _between(number: Tensor, values: Sequence[float]) -> Tensor:

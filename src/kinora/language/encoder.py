@@ -18,7 +18,7 @@ from kinora.nn.attention import attend
 from kinora.nn.norms import RMSNorm
 from kinora.nn.rotary import Rotary, rotary_table, rotate
 
-__all__ = ["TextEncoder", "TextEncoderConfig", "token_ids"]
+__all__ = ["EncoderLayer", "TextEncoder", "TextEncoderConfig", "token_ids"]
 
 
 @dataclass(frozen=True, kw_only=True)
