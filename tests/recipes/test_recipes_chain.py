@@ -61,10 +61,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     return work
 
 
-def train(work: Work, config: RunConfig, size: Size = TINY, finish_in: float | None = None) -> bool:
+def train(work: Work, config: RunConfig, size: Size = TINY) -> bool:
     return transformer_recipe(
         work / "transformer.safetensors", work / "run", size, config, library_folders=[work / "library"],
-        codec_path=work / "codec.safetensors", text_path=work / "text.safetensors", finish_in=finish_in,
+        codec_path=work / "codec.safetensors", text_path=work / "text.safetensors",
         say=work.said.append,
     )  # fmt: skip
 

@@ -146,12 +146,19 @@ def test_a_run_can_end_sooner_and_cools_down(run_folder: Path) -> None:
     run = Run(run_folder, LineJob(), RunConfig(steps=10_000, stop_after=0.02, log_steps=1), quiet)
     assert not run.go()
     at = run.step
-    later = Run(run_folder, LineJob(), RunConfig(log_steps=1), quiet)
-    later.amend(20 * later.plan.step_seconds[later.plan.stage_at(at)])
-    assert later.plan.steps == at + 20
+    seconds = 20 * run.plan.step_seconds[run.plan.stage_at(at)]
+    later = Run(run_folder, LineJob(), RunConfig(log_steps=1, finish_in=seconds), quiet)
     assert later.go()
+    assert later.step == at + 20
     assert float(str(metrics(run_folder)[-1]["rate"])) < 0.3
     assert RunPlan.read(run_folder / "run.json").amended == ({"at": at, "from": 10_000, "to": at + 20},)
+
+
+def test_a_run_that_begins_or_has_ended_is_not_amended(run_folder: Path) -> None:
+    for _ in range(2):
+        assert Run(run_folder, LineJob(), RunConfig(steps=5, finish_in=60.0), quiet).go()
+        plan = RunPlan.read(run_folder / "run.json")
+        assert (plan.steps, plan.amended) == (5, ())
 
 
 def test_another_model_in_the_folder_is_refused(run_folder: Path) -> None:

@@ -70,6 +70,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the trained part goes (.safetensors)")
     parser.add_argument("--minutes", type=float, default=5.0, help="time budget of a new run (default: 5)")
     parser.add_argument("--steps", type=int, help="fix the number of steps of a new run instead")
+    parser.add_argument("--finish-in", type=float, metavar="MINUTES", help="let a run end sooner or later than planned")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="checkpoint and leave after so long")
 
@@ -163,7 +164,6 @@ def _add_transformer(steps: Steps[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     _add_optimiser(parser)
     parser.add_argument("--compile", action="store_true", help="compile the blocks (GPU)")
-    parser.add_argument("--finish-in", type=float, metavar="MINUTES", help="let a run end sooner or later than planned")
     _add_run_options(parser)
 
 

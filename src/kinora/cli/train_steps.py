@@ -67,7 +67,7 @@ def _run_config(args: argparse.Namespace) -> RunConfig:
 
     return RunConfig(
         seconds=60.0 * args.minutes, steps=args.steps, seed=args.seed, device=args.device, stop_after=args.stop_after,
-        optimiser=_size(args).optimiser,
+        finish_in=None if args.finish_in is None else 60.0 * args.finish_in, optimiser=_size(args).optimiser,
     )  # fmt: skip
 
 
@@ -159,8 +159,7 @@ def transformer(args: argparse.Namespace) -> bool:
     return transformer_recipe(
         args.out, args.folder, _size(args), _run_config(args), library_folders=args.library, codec_path=args.codec,
         text_path=args.text, image_library_folders=args.image_library, long_library_folder=args.long_library,
-        start=args.start, new_head=args.new_head, compile_blocks=args.compile,
-        finish_in=None if args.finish_in is None else 60.0 * args.finish_in, say=_say,
+        start=args.start, new_head=args.new_head, compile_blocks=args.compile, say=_say,
     )  # fmt: skip
 
 

@@ -56,7 +56,6 @@ def transformer_recipe(
     start: Path | None = None,
     new_head: bool = False,
     compile_blocks: bool = False,
-    finish_in: float | None = None,
     say: Callable[[str], None] = print,
 ) -> bool:
     """Train on a library; writes `out` (transformer) and `out` with "-text" (text encoder). True when finished.
@@ -66,7 +65,7 @@ def transformer_recipe(
     frames); `long_library_folder` holds clips of every latent frame for a last stage at full length; `start` is a
     trained transformer to go on from, with its text encoder as `text_path`, on another machine or with another library;
     `new_head` with it learns the head anew, as weights need that predicted the velocity itself and are to predict what
-    the linear guess leaves; `finish_in` seconds amends the plan.
+    the linear guess leaves.
     """
     codec = load_codec(codec_path)
     text, tokenizer = load_text(text_path)
@@ -91,8 +90,6 @@ def transformer_recipe(
         device=config.device, compile_blocks=compile_blocks,
     )  # fmt: skip
     run = Run(folder, job, config, say)
-    if finish_in is not None:
-        run.amend(finish_in)
     finished = run.go()
     write_generator(
         out, run, model, tokenizer.to_json(), library_folders,

@@ -77,6 +77,8 @@ class RunConfig:
     sheet_seconds: float = 600.0
     stop_after: float | None = None
     """Checkpoint and leave after so many seconds, to be continued."""
+    finish_in: float | None = None
+    """Amend the plan of a run that was begun, so that it ends in about so many seconds."""
 
 
 class Run:
@@ -114,6 +116,8 @@ class Run:
 
     def go(self) -> bool:
         """Train to the end, until `stop_after`, or until SIGINT or SIGTERM; True when the run is finished."""
+        if self._config.finish_in is not None and self.step and not self.finished:
+            self.amend(self._config.finish_in)
         with StopWhenAsked() as stop:
             self._go(stop)
         self.save()
