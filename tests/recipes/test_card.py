@@ -169,6 +169,17 @@ def test_a_run_that_went_on_tells_the_runs_before_it_and_all_its_libraries() -> 
     assert "4 moments of it at shift 2, then all of it from noise level 0.5" in card
 
 
+def test_a_director_is_told_with_the_scenes_that_nobody_rendered() -> None:
+    scenes = {"count": 8, "height": 0, "width": 0, "latent_frames": 11, "split": "train", "mix": "wide", "world": "2.0"}
+    record = {"steps": 30, "seconds": 0, "libraries": [scenes], "held_out": 1.25}
+    parts = {**MANIFEST.parts, "director": {"width": 8, "layers": 1}}
+    card = model_card(dataclasses.replace(MANIFEST, parts=parts, training={"director": record}), STORED)
+    assert "its director reads the prompt" in card
+    assert "| director | 8 | never rendered | 11 | train | wide |" in section(card, "Data")
+    assert "held out 1.25" in section(card, "Recipe and compute")
+    assert "its director reads the prompt" not in model_card(MANIFEST, STORED)
+
+
 def test_measurements_stand_side_by_side() -> None:
     before = Measured(report=report(weights="f" * 64, macro=0.2), control=None)
     after = Measured(report=report(), control=control())

@@ -283,7 +283,10 @@ def test_a_director_joins_the_bundle_and_says_what_stands_where(work: Work) -> N
         return load_part(work / f"{name}.safetensors", "director")
 
     first = train_director("director")
-    assert first.record["scenes"] == 10
+    assert [(told["mix"], told["count"], told["world"]) for told in first.record["libraries"]] == [
+        ("training", 10, "1.0")
+    ]
+    assert first.record["seconds"] == 0
     assert first.record["held_out"] > 0
     assert train_director("director-2", start=work / "director.safetensors").record["start"]["steps"] == 3
     parts = {"codec": work / "codec.safetensors", "transformer": work / "transformer.safetensors"}

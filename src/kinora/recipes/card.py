@@ -24,7 +24,7 @@ __all__ = ["card_recipe", "model_card", "stored_parts"]
 
 SHOWN = ("width", "layers", "heads", "ffn_width", "channels", "patch", "text_length", "length", "vocabulary", "size")
 """What of a part's configuration tells its size."""
-NOTED = ("linear_psnr", "psnr", "read_back", "strayed")
+NOTED = ("linear_psnr", "psnr", "read_back", "strayed", "held_out")
 """What a recipe found at the end of its own run."""
 
 DATA = """Every clip is drawn by Kinora's own renderer from a seed, with captions, masks and motion that are true
@@ -118,6 +118,7 @@ def _sampling(manifest: Manifest, preset: Preset) -> list[str]:
         f"How it is sampled, as {source} says:",
         "",
         *table(head, rows),
+        *_directed(manifest),
         *_sketched(preset),
         *_renewed(preset),
         *_distilled(manifest),
@@ -139,6 +140,12 @@ def _calls(sampling: Sampling) -> str:
     if not sampling.sketch:
         return str(sampling.calls("window"))
     return f"{sampling.calls('sketch')} + {sampling.calls('window', cap=sampling.sketch_cap)}"
+
+
+def _directed(manifest: Manifest) -> list[str]:
+    if "director" not in manifest.parts:
+        return []
+    return ["", "Before all that its director reads the prompt and says what stands where in the film's first window."]
 
 
 def _sketched(preset: Preset) -> list[str]:
@@ -180,15 +187,22 @@ def _libraries(manifest: Manifest) -> list[str]:
         held = record.get("library")
         for library in record.get("libraries", [held if isinstance(held, Mapping) else {}]):
             clips = library.get("count", record.get("clips"))
-            sides = [library.get(side) for side in ("height", "width")]
             rows.append(
                 (
-                    run, said(clips), NOT_RECORDED if None in sides else " x ".join(map(str, sides)),
+                    run, said(clips), _sides(library),
                     *(said(library.get(name)) for name in ("latent_frames", "split", "mix", "first_seed", "world")),
                 )
             )  # fmt: skip
     head = ("taught", "clips", "height x width", "latent frames of each", "split", "mix", "first seed", "world")
     return table(head, rows)
+
+
+def _sides(library: Mapping[str, Any]) -> str:
+    """Height and width of a library's clips; a director's are scenes alone."""
+    sides = [library.get(side) for side in ("height", "width")]
+    if None in sides:
+        return NOT_RECORDED
+    return " x ".join(map(str, sides)) if all(sides) else "never rendered"
 
 
 def _runs(manifest: Manifest) -> list[str]:

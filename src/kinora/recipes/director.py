@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,14 +69,25 @@ def director_recipe(
     held_out = _held_out(DirectorJob(model, text, judged, tokenizer, size=_BATCH, device=config.device), judged)
     say(f"director: {held_out:.4f} on held-out scenes")
     record = {
-        **run.record(), "scenes": len(pool), "mixes": list(mixes), "world": mix_named(mixes[-1]).world,
-        "held_out": held_out, **({} if begun is None else {"start": without_vocabulary(begun.record)}),
-    }  # fmt: skip
+        **run.record(),
+        "world": max(mix_named(mix).world for mix in mixes),
+        "libraries": [_told(mix, scenes, len(positions)) for mix in mixes],
+        "held_out": held_out,
+        **({} if begun is None else {"start": without_vocabulary(begun.record)}),
+    }
     save_part(
         out,
         Part(kind="director", config=dataclasses.asdict(model.config), tensors=dict(model.state_dict()), record=record),
     )
     return finished
+
+
+def _told(mix: str, scenes: int, moments: int) -> dict[str, Any]:
+    """What a mix gave, in the words of a library."""
+    return {
+        "count": scenes, "height": 0, "width": 0, "latent_frames": moments, "first_seed": FIRST_SEED, "split": "train",
+        "mix": mix, "world": mix_named(mix).world,
+    }  # fmt: skip
 
 
 @torch.no_grad()

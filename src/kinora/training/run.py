@@ -237,8 +237,8 @@ class Run:
             starts[name] = total
             total += count
         plan = RunPlan(
-            seed=config.seed, steps=total, starts=starts, seconds=config.seconds, step_seconds=step_seconds,
-            device=config.device, threads=torch.get_num_threads(), step_flops=step_flops,
+            seed=config.seed, steps=total, starts=starts, seconds=0.0 if config.steps else config.seconds,
+            step_seconds=step_seconds, device=config.device, threads=torch.get_num_threads(), step_flops=step_flops,
             peak_flops=matmul_peak(config.device),
         )  # fmt: skip
         plan.write(self._plan_path)
