@@ -35,7 +35,8 @@ HALVES = (0.0, *np.geomspace(0.02, 3.0, 64).tolist())
 AXES = (MIDDLES, MIDDLES, HALVES, HALVES)
 LIKELY = 0.5
 """A number is drawn from its likeliest values, which have this share of the probability (nucleus sampling, Holtzman et
-al. 2020, arXiv:1904.09751). At 0.9 one colour in ten more is wrong, and as many ways.
+al. 2020, arXiv:1904.09751). At 0.9 one colour in ten more is wrong, and as many things
+move that should rest.
 """
 
 
@@ -100,7 +101,6 @@ class Chain(nn.Module):
 
     def __init__(self, width: int, sizes: Sequence[int]) -> None:
         super().__init__()
-        self.sizes = tuple(sizes)
         self.told = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
         self.mix = nn.ModuleList(
             nn.Sequential(RMSNorm(width), nn.Linear(width, width), nn.GELU(approximate="tanh")) for _ in sizes
@@ -147,8 +147,8 @@ class Director(nn.Module):
                 nn.init.normal_(table.weight, std=0.05)
 
     def loss(self, text_BLD: Tensor, look_BP3: Tensor, box_BTP4: Tensor) -> Tensor:
-        """Mean cross-entropy of looks plus that of boxes, a scalar. `look_BP3` with -1 for nothing, things first;
-        boxes at `config.positions`.
+        """Mean cross-entropy of looks plus that of boxes, a scalar. `look_BP3` with -1 for nothing, things first,
+        at least one in the batch; boxes at `config.positions`.
         """
         things = int((look_BP3[..., 0] != NOTHING).sum(dim=1).max())
         real_BP = look_BP3[:, :things, 0] != NOTHING
