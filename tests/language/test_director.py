@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kinora.core.blocking import DETAILS, KINDS, MOST_THINGS, NOTHING
 from kinora.core.slots import COLOURS
-from kinora.language.director import AXES, Director, DirectorConfig
+from kinora.language.director import AXES, Director, DirectorConfig, Speech
 
 CONFIG = DirectorConfig(text_width=8, width=32, layers=2, heads=2, ffn_width=64, positions=(0, 10, 20))
 
@@ -72,6 +72,20 @@ def test_nothing_is_read_from_what_comes_later():
     one, other = (director._states(told, text_BLD[:1]) for told in (told_BSD, other_BSD))
     assert torch.equal(one[:, :6], other[:, :6])
     assert not torch.allclose(one[:, 6], other[:, 6])
+
+
+def test_token_by_token_it_knows_what_it_knows_of_all_at_once():
+    director = fresh()
+    text_1LD = scripts()[0][:1]
+    told_1SD = torch.randn(1, 20, 32)
+    at_once_SD = director._states(told_1SD, text_1LD)[0]
+    with torch.no_grad():
+        speech = Speech(director, text_1LD)
+        states = [speech.state_D]
+        for told_D in told_1SD[0]:
+            speech.say(told_D)
+            states.append(speech.state_D)
+    assert torch.allclose(torch.stack(states), at_once_SD, atol=1e-5)
 
 
 def test_padding_of_texts_and_things_changes_nothing():

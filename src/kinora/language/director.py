@@ -64,6 +64,10 @@ class DirectorConfig:
         return len(LOOKS) + len(self.positions)
 
 
+Heard = tuple[Tensor, Tensor]
+"""Keys and values of the tokens so far, of one layer."""
+
+
 class Layer(nn.Module):
     """Attention to what was said before, to the words, then a gated feed-forward network, each after an RMS norm."""
 
@@ -83,14 +87,22 @@ class Layer(nn.Module):
         self.up = nn.Linear(width, config.ffn_width, bias=False)
         self.down = nn.Linear(config.ffn_width, width, bias=False)
 
-    def forward(self, x_BSD: Tensor, text_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+    def forward(
+        self, x_BSD: Tensor, text_BLD: Tensor, mask_BL: Tensor, before: Heard | None = None
+    ) -> tuple[Tensor, Heard]:
+        """The tokens after this layer, and what later ones hear of these and of those `before`: with these, one token
+        comes at a time.
+        """
         query, key, value = (self._heads(part).transpose(1, 2) for part in self.qkv(self.norm1(x_BSD)).chunk(3, -1))
-        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        if before is not None:
+            key, value = (torch.cat([old, new], dim=2) for old, new in zip(before, (key, value), strict=True))
+        heard = key, value
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=before is None)
         x_BSD = x_BSD + self.o(mixed.transpose(1, 2).flatten(2))
         key, value = (self._heads(part) for part in self.kv(text_BLD).chunk(2, dim=-1))
         x_BSD = x_BSD + self.o2(attend(self._heads(self.q(self.norm2(x_BSD))), key, value, mask_BL))
         y_BSD = self.norm3(x_BSD)
-        return x_BSD + self.down(functional.gelu(self.gate(y_BSD), approximate="tanh") * self.up(y_BSD))
+        return x_BSD + self.down(functional.gelu(self.gate(y_BSD), approximate="tanh") * self.up(y_BSD)), heard
 
     def _heads(self, x_BSD: Tensor) -> Tensor:
         return x_BSD.unflatten(-1, (self.heads, -1))
@@ -177,25 +189,24 @@ class Director(nn.Module):
     def direct(self, text_1LD: Tensor, seed: int) -> Blocking:
         """A blocking for one encoded text (1, L, D); the seed decides it. Everything happens on the CPU."""
         generator = torch.Generator().manual_seed(seed)
-        text_1LD = self._words(text_1LD)
-        told: list[Tensor] = []
+        speech = Speech(self, self._words(text_1LD))
         looks: list[list[int]] = []
         boxes: list[list[list[float]]] = []
         while len(looks) < MOST_THINGS:
             chosen: list[int] = []
             for chain, values in zip(self._looks, LOOKS, strict=True):
-                value = _likely(chain.logits(self._last(told, text_1LD), []), generator)
+                value = _likely(chain.logits(speech.state_D, []), generator)
                 if not chosen and value == len(KINDS):
                     break
                 chosen.append(NOTHING if value == len(values) else value)
-                told.append(chain.embed([_one_hot(value, len(values) + 1)]))
+                speech.say(chain.embed([_one_hot(value, len(values) + 1)]))
             if not chosen:
                 break
             looks.append(chosen)
             rows = []
             for _ in self.config.positions:
-                row, told_D = self._say_box(self._last(told, text_1LD), generator)
-                told.append(told_D)
+                row, told_D = self._say_box(speech.state_D, generator)
+                speech.say(told_D)
                 rows.append(row)
             boxes.append(rows)
         box_PT4 = np.array(boxes, dtype=np.float32).reshape(len(looks), len(self.config.positions), 4)
@@ -228,14 +239,9 @@ class Director(nn.Module):
         x_BSD = functional.pad(told_BSD, (0, 0, 1, 0)) + known_SD
         mask_BL = text_BLD.abs().amax(dim=-1) > 0
         for layer in self.layers:
-            x_BSD = layer(x_BSD, text_BLD, mask_BL)
+            x_BSD, _ = layer(x_BSD, text_BLD, mask_BL)
         normed: Tensor = self.norm(x_BSD)
         return normed
-
-    def _last(self, told: Sequence[Tensor], text_1LD: Tensor) -> Tensor:
-        """The state (D,) after what was told."""
-        told_1SD = torch.stack(list(told))[None] if told else text_1LD.new_zeros(1, 0, self.config.width)
-        return self._states(told_1SD, text_1LD)[0, -1]
 
     def _say_box(self, state_D: Tensor, generator: torch.Generator) -> tuple[list[float], Tensor]:
         """One token of a box: its four numbers, and what they tell the next."""
@@ -260,6 +266,28 @@ class Director(nn.Module):
             functional.cross_entropy(chain.logits(state, weights[:at]), weights[at]) for at in range(len(weights))
         ]
         return torch.stack(losses).mean()
+
+
+class Speech:
+    """A director speaking, token by token; nothing is worked out twice."""
+
+    def __init__(self, director: Director, text_1LD: Tensor) -> None:
+        self._director = director
+        self._text_1LD = text_1LD
+        self._mask_1L = text_1LD.abs().amax(dim=-1) > 0
+        self._heard: list[Heard | None] = [None] * len(director.layers)
+        self._said = 0
+        self.say(torch.zeros(director.config.width))
+
+    def say(self, told_D: Tensor) -> None:
+        """One token more: what its numbers tell (zero before the first)."""
+        director, each = self._director, self._director.config.thing_tokens
+        x_11D = (told_D + director.thing[self._said // each] + director.moment[self._said % each])[None, None]
+        for at, layer in enumerate(director.layers):
+            x_11D, self._heard[at] = layer(x_11D, self._text_1LD, self._mask_1L, self._heard[at])
+        self._said += 1
+        self.state_D: Tensor = director.norm(x_11D)[0, 0]
+        """What is known before the next token."""
 
 
 def _one_hot(value: int, size: int) -> Tensor:
