@@ -12,7 +12,8 @@ import torch
 import kinora
 from kinora.control.blocking import BLOCKING_CHANNELS, maps_of
 from kinora.core.blocking import KINDS
-from kinora.core.conditions import Keyframe, Reference
+from kinora.core.camera import CameraMove
+from kinora.core.conditions import Keyframe, Moves, Reference
 from kinora.core.materials import Still
 from kinora.core.request import Request
 from kinora.language.director import Director, DirectorConfig
@@ -107,6 +108,13 @@ def test_beside_a_portrait_figures_are_told_without_their_looks(pipeline: Pipeli
         assert maps_BCTHW[:, :, -1].abs().max() == 0
         alone = maps_BCTHW[:, figure] == maps_BCTHW[:, : len(KINDS)].sum(dim=1)
         assert maps_BCTHW[:, looks].sum(dim=1)[alone].abs().max() == 0
+
+
+def test_the_picture_that_a_camera_move_begins_with_is_directed(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    request = replace(FILM, conditions=(Moves(move=CameraMove(pan=5.0)),))
+    assert pipeline.plan(request).directed
+    heard = told(pipeline, request, monkeypatch)
+    assert {None if maps is None else maps.shape[2] for maps in heard} == {1, None}
 
 
 def test_a_film_from_a_picture_is_told_nothing(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):

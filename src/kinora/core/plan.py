@@ -74,7 +74,7 @@ class Plan:
     sketch_steps: int = 0
     """Steps of their walk."""
     directed: bool = False
-    """Whether the model's director says first where things stand in the first window."""
+    """Whether the model's director says first where things stand: in the first window, or in the picture before it."""
     conditions: tuple[str, ...] = ()
     """What else steers the film, a line each."""
 

@@ -256,7 +256,7 @@ class Filming:
         if carried:
             return carried["picture"]
         state = self._with_references(self._noise(index, 1))
-        conditions = Conditions(text_BLD=self._prompts[0][0])
+        conditions = self._told.of_picture(self._prompts[0][0], extra=state.position_BT.shape[1] - 1)
         walk = Walk(name=f"{_name(index)} picture", prompt=0, kind="picture")
         return self._imagining.latents(state, conditions, walk)[:, :, :1]
 

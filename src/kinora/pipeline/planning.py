@@ -248,7 +248,7 @@ def _plan(
         picture_first=picture_first,
         sketch=sketch,
         sketch_steps=sampling.steps_for("sketch") if sketch else 0,
-        directed=facts.directs and not picture_first and _free(request, segments[0]),
+        directed=facts.directs and (picture_first or _free(request, segments[0])),
         conditions=condition_lines(request),
     )
 

@@ -58,12 +58,17 @@ class Told:
             conditions = replace(
                 conditions, mouth_BTS=self._rows(mouth_TS, extra), face_BTHW=face_mask(face_BT3, height, width)
             )
-        if self._plan.directed and segment is self._plan.segments[0]:
+        if self._plan.directed and not self._plan.picture_first and segment is self._plan.segments[0]:
             conditions = replace(conditions, control_BCTHW=self._blocking(text_BLD, len(frames_T), extra))
         return conditions
 
+    def of_picture(self, text_BLD: Tensor, *, extra: int) -> Conditions:
+        """The prompt and what is told of a picture that comes before the film; `extra` frames stand beside it."""
+        control_BCTHW = self._blocking(text_BLD, 1, extra) if self._plan.directed else None
+        return Conditions(text_BLD=text_BLD, control_BCTHW=control_BCTHW)
+
     def _blocking(self, text_BLD: Tensor, frames: int, extra: int) -> Tensor:
-        """What the director says of the first window, as control maps (1, C, T, H, W)."""
+        """What the director says of the film's first latent frames, as control maps (1, C, T, H, W)."""
         director = self._model.director
         assert director is not None
         blocking = director.direct(text_BLD.float().cpu(), self._plan.request.seed)
