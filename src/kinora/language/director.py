@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kinora.core.blocking import KINDS, LOOKS, MOST_THINGS, NOTHING, Blocking
-from kinora.language.encoder import EncoderLayer, TextEncoderConfig
+from kinora.language.encoder import EncoderLayer, TextEncoderConfig, gated
 from kinora.nn.attention import attend
 from kinora.nn.norms import RMSNorm
 from kinora.nn.rotary import rotary_table
@@ -102,7 +102,7 @@ class Layer(nn.Module):
         key, value = (self._heads(part) for part in self.kv(text_BLD).chunk(2, dim=-1))
         x_BSD = x_BSD + self.o2(attend(self._heads(self.q(self.norm2(x_BSD))), key, value, mask_BL))
         y_BSD = self.norm3(x_BSD)
-        return x_BSD + self.down(functional.gelu(self.gate(y_BSD), approximate="tanh") * self.up(y_BSD)), heard
+        return x_BSD + gated(self.gate, self.up, self.down, y_BSD), heard
 
     def _heads(self, x_BSD: Tensor) -> Tensor:
         return x_BSD.unflatten(-1, (self.heads, -1))
@@ -222,7 +222,7 @@ class Director(nn.Module):
 
     def _words(self, text_BLD: Tensor) -> Tensor:
         """The words as the director reads them; padding stays zero."""
-        real_BL = text_BLD.abs().amax(dim=-1) > 0
+        real_BL = _spoken(text_BLD)
         place_BL = torch.arange(text_BLD.shape[1], device=text_BLD.device).expand_as(real_BL)
         rotary = rotary_table(place_BL, 1, 1, self.config.text_width // self.config.heads)
         x_BLD = text_BLD
@@ -237,7 +237,7 @@ class Director(nn.Module):
         each = self.config.thing_tokens
         known_SD = self.thing[place_S // each] + self.moment[place_S % each]
         x_BSD = functional.pad(told_BSD, (0, 0, 1, 0)) + known_SD
-        mask_BL = text_BLD.abs().amax(dim=-1) > 0
+        mask_BL = _spoken(text_BLD)
         for layer in self.layers:
             x_BSD, _ = layer(x_BSD, text_BLD, mask_BL)
         normed: Tensor = self.norm(x_BSD)
@@ -274,7 +274,7 @@ class Speech:
     def __init__(self, director: Director, text_1LD: Tensor) -> None:
         self._director = director
         self._text_1LD = text_1LD
-        self._mask_1L = text_1LD.abs().amax(dim=-1) > 0
+        self._mask_1L = _spoken(text_1LD)
         self._heard: list[Heard | None] = [None] * len(director.layers)
         self._said = 0
         self.say(torch.zeros(director.config.width))
@@ -288,6 +288,11 @@ class Speech:
         self._said += 1
         self.state_D: Tensor = director.norm(x_11D)[0, 0]
         """What is known before the next token."""
+
+
+def _spoken(text_BLD: Tensor) -> Tensor:
+    """Where there are words (B, L); padding is zero."""
+    return text_BLD.abs().amax(dim=-1) > 0
 
 
 def _one_hot(value: int, size: int) -> Tensor:

@@ -18,7 +18,7 @@ from kinora.nn.attention import attend
 from kinora.nn.norms import RMSNorm
 from kinora.nn.rotary import Rotary, rotary_table, rotate
 
-__all__ = ["EncoderLayer", "TextEncoder", "TextEncoderConfig", "token_ids"]
+__all__ = ["EncoderLayer", "TextEncoder", "TextEncoderConfig", "gated", "token_ids"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,12 @@ def token_ids(tokenizer: Tokenizer, texts: Iterable[str], length: int, device: t
     return torch.tensor(tokenizer.batch(texts, length), dtype=torch.long, device=device)
 
 
+def gated(gate: nn.Linear, up: nn.Linear, down: nn.Linear, x_BLD: Tensor) -> Tensor:
+    """A gated feed-forward network (Shazeer 2020, arXiv:2002.05202)."""
+    narrowed: Tensor = down(functional.gelu(gate(x_BLD), approximate="tanh") * up(x_BLD))
+    return narrowed
+
+
 class EncoderLayer(nn.Module):
     """Attention among all words, then a gated feed-forward network (Shazeer 2020), each after an RMS norm."""
 
@@ -65,7 +71,7 @@ class EncoderLayer(nn.Module):
         )
         x_BLD = x_BLD + self.o(attend(rotate(query_BLAK, rotary), rotate(key_BLAK, rotary), value_BLAK, mask_BL))
         y_BLD = self.norm2(x_BLD)
-        return x_BLD + self.down(functional.gelu(self.gate(y_BLD), approximate="tanh") * self.up(y_BLD))
+        return x_BLD + gated(self.gate, self.up, self.down, y_BLD)
 
 
 class TextEncoder(nn.Module):
