@@ -142,6 +142,27 @@ def test_the_bundle_carries_the_world_that_its_transformer_learnt(work: Work) ->
     assert manifest.world == "0.9"
 
 
+def test_a_model_s_folder_stands_for_its_parts(work: Work) -> None:
+    """One part is exchanged and the others stay as they are stored, also where the folder replaces itself."""
+    made = work / "model"
+    first = read_manifest(made)
+    again = bundle_recipe(work / "again", name="chain", codec=made, text=made, transformer=made)
+    assert again.shards == first.shards
+    assert again.texts == first.texts
+    assert again.sampling == first.sampling
+    assert {**again.training, "bundle": None} == {**first.training, "bundle": None}
+    encoder, words = load_text(made)
+    assert words.to_json() == load_text(text_beside(work / "transformer.safetensors"))[1].to_json()
+    assert encoder.config.vocabulary == len(words)
+    longer = load_part(work / "text.safetensors", "text")
+    bundle_recipe(work / "again", name="chain", codec=made, text=work / "text.safetensors", transformer=work / "again")
+    assert load_part(work / "again", "text").record["vocabulary"] == longer.record["vocabulary"]
+    stored, kept = (load_part(folder, "transformer").tensors for folder in (made, work / "again"))
+    assert all(torch.equal(stored[name], kept[name]) for name in stored)
+    with pytest.raises(WeightsError, match="has no reader, only codec, text, transformer"):
+        load_part(made, "reader")
+
+
 def test_parts_that_do_not_belong_together_are_refused(work: Work) -> None:
     with pytest.raises(WeightsError, match="holds a text, not a codec"):
         bundle_recipe(

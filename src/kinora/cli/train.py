@@ -227,9 +227,10 @@ def _add_reader(steps: Steps[argparse.ArgumentParser]) -> None:
 def _add_bundle(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "bundle", "join trained parts into a model folder", train_steps.bundle)
     for name in ("codec", "text", "transformer"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--director", type=Path)
-    parser.add_argument("--reader", type=Path)
+        told = f"a trained {name}, or the folder of a model to take it from"
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="PART", help=told)
+    parser.add_argument("--director", type=Path, metavar="PART")
+    parser.add_argument("--reader", type=Path, metavar="PART")
     parser.add_argument("--name", default="tiny")
     parser.add_argument("--out", type=Path, required=True, help="model folder, for example src/kinora/presets/tiny")
     parser.add_argument("--probe", type=Path, metavar="FILE", help="what `train probe` wrote, for the model card")

@@ -16,7 +16,7 @@ from kinora import __version__
 from kinora.control.blocking import BLOCKING_CHANNELS
 from kinora.core.errors import InputError
 from kinora.presets import Sampling, tiny
-from kinora.training.parts import Part, load_part, without_vocabulary
+from kinora.training.parts import VOCABULARY, Part, load_part, without_vocabulary
 from kinora.weights.manifest import Manifest
 from kinora.weights.quantise import Storage
 from kinora.weights.store import save_model
@@ -51,6 +51,7 @@ def bundle_recipe(
 ) -> Manifest:
     """Write the model folder `out` (replacing what is there) and return its manifest.
 
+    Each part is a file, or the folder of a bundled model (perhaps `out` itself) to take it from.
     `probe` is what `probe_recipe` wrote for this run, kept for the model card. `few_steps` are the steps of draft and
     standard, where the transformer's own record names none, `sketch` the moments that are imagined before a film's
     first window (`sampling_table`).
@@ -77,7 +78,7 @@ def bundle_recipe(
         sampling=sampling_table(parts["transformer"].record, few_steps, sketch),
     )
     chosen = STORAGE if storage is None else storage
-    texts = {"vocabulary.json": parts["text"].record["vocabulary"]}
+    texts = {VOCABULARY: parts["text"].record["vocabulary"]}
     return save_model(out, tensors, manifest, storage=chosen, texts=texts)
 
 

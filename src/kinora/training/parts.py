@@ -1,6 +1,7 @@
 """One trained part in one file: tensors in safetensors, configuration (and vocabulary) as JSON in its header.
 
-Recipes hand their results on in this form; the bundle recipe joins them into a model folder with a manifest.
+Recipes hand their results on in this form; the bundle recipe joins them into a model folder with a manifest. Such a
+folder stands for each of its parts: what was trained once can be trained further from there, or joined anew.
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ from kinora.core.errors import WeightsError
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
 from kinora.language.tokenizer import Tokenizer
 from kinora.training.files import write_atomically
+from kinora.weights.manifest import read_checked, read_manifest
+from kinora.weights.store import load_tensors
 
-__all__ = ["Part", "load_codec", "load_part", "load_text", "save_part", "without_vocabulary"]
+__all__ = ["VOCABULARY", "Part", "load_codec", "load_part", "load_text", "save_part", "without_vocabulary"]
+
+VOCABULARY = "vocabulary.json"
+"""The text encoder's words, in a model's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,11 @@ def save_part(path: Path, part: Part) -> None:
 
 
 def load_part(path: Path, kind: str) -> Part:
-    """Read a part; raises `WeightsError` when it is missing, unreadable or of another kind."""
+    """Read a part from its file, or out of the folder of a bundled model (as exactly as it is stored there); raises
+    `WeightsError` when it is missing, unreadable or of another kind.
+    """
+    if path.is_dir():
+        return _bundled(path, kind)
     if not path.exists():
         raise WeightsError(f"{path} does not exist; the recipe for the {kind} writes it.")
     try:
@@ -61,6 +71,18 @@ def load_part(path: Path, kind: str) -> Part:
         held = header.get("kind", "file without a kind")
         raise WeightsError(f"{path} holds a {held}, not a {kind}; give the right file.")
     return Part(kind=kind, config=header["config"], tensors=tensors, record=header["record"])
+
+
+def _bundled(folder: Path, kind: str) -> Part:
+    manifest = read_manifest(folder)
+    if kind not in manifest.parts:
+        held = ", ".join(sorted(manifest.parts))
+        raise WeightsError(f"The model in {folder} has no {kind}, only {held}; give the file that its recipe wrote.")
+    record = dict(manifest.training.get(kind, {}))
+    texts = {entry.name: entry for entry in manifest.texts}
+    if kind == "text" and VOCABULARY in texts:
+        record["vocabulary"] = read_checked(folder, texts[VOCABULARY]).decode("utf-8")
+    return Part(kind=kind, config=dict(manifest.parts[kind]), tensors=load_tensors(folder, f"{kind}."), record=record)
 
 
 def load_codec(path: Path) -> Codec:
