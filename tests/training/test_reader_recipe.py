@@ -17,7 +17,7 @@ from kinora.training.run import RunConfig
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.model import Reader
 
-SMALL = ReaderConfig(size=32, stem_width=8, width=24, layers=1, decoder_layers=1, heads=2, moments=3)
+SMALL = ReaderConfig(size=32, close=32, eye_widths=(8, 16), width=24, layers=1, decoder_layers=1, heads=2, moments=3)
 
 
 def quiet(_: str) -> None:
@@ -56,7 +56,7 @@ def test_a_reader_goes_on_from_one_that_was_asked_less() -> None:
     before = Reader(SMALL)
     before.load_state_dict(part.tensors)
     torch.manual_seed(6)
-    grown = dataclasses.replace(SMALL, slots=SLOTS, max_animals=1, fine_depth=1, glimpses=(0.25, 0.5))
+    grown = dataclasses.replace(SMALL, slots=SLOTS, max_animals=1)
     after = Reader(grown)
     take_reader(after, part, Path("old.safetensors"))
     moments, times = torch.randn(2, 3, 6, 32, 32), torch.arange(3).expand(2, -1) / 4

@@ -11,7 +11,9 @@ from kinora.understanding.config import ReaderConfig
 from kinora.understanding.moments import moments_of, times_of
 from kinora.understanding.truth import ATTRIBUTES, UNSAID, ReaderTruth
 
-SMALL = ReaderConfig(size=64, stem_width=16, width=48, layers=2, decoder_layers=1, heads=4, max_bodies=2, max_figures=1)
+SMALL = ReaderConfig(
+    size=64, close=64, eye_widths=(16, 32), width=48, layers=2, decoder_layers=1, heads=4, max_bodies=2, max_figures=1
+)
 COLOURS = {"red": (230, 30, 30), "green": (30, 160, 40), "blue": (30, 60, 220)}
 MOMENTS = 3
 
@@ -57,6 +59,8 @@ def _truth(config: ReaderConfig, colour: str, moves: bool, x: int, y: int) -> di
         value_PA[0, index] = values.index(slots[name]) if name in slots else UNSAID
     cell_P = np.full(config.objects, UNSAID)
     cell_P[0] = (y // 8) * config.fine_grid + x // 8
+    box_P4 = np.zeros((config.objects, 4), dtype=np.float32)
+    box_P4[0] = 2 * x / config.size - 1, 2 * y / config.size - 1, 10 / config.size, 10 / config.size
     track_PK3 = np.zeros((config.objects, MOMENTS, 3), dtype=np.float32)
     across = x + 2 * 4 * np.arange(MOMENTS) * moves
     track_PK3[0, :, 0], track_PK3[0, :, 1] = 2 * across / config.size - 1, 2 * y / config.size - 1
@@ -66,6 +70,7 @@ def _truth(config: ReaderConfig, colour: str, moves: bool, x: int, y: int) -> di
         "scene": np.array([0 if name == "camera" else UNSAID for name in config.scene_slots]),
         "count": np.array([1, 0]),
         "cell": cell_P,
+        "box": box_P4,
         "value": value_PA,
         "track": track_PK3,
         "tracked": tracked_PK,

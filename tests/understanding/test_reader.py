@@ -25,7 +25,7 @@ def taught(toys) -> Reader:
     optimiser = torch.optim.AdamW(reader.parameters(), lr=2e-3)
     for step in range(200):
         moments, times, truth = toys.batch(step, 12)
-        loss, _ = reader_loss(reader, moments, times, truth)
+        loss, _ = reader_loss(reader, reader.encode(moments, times), truth)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -33,11 +33,22 @@ def taught(toys) -> Reader:
 
 
 def test_it_learns_colour_place_and_motion(taught, toys):
-    _, figures = reader_loss(taught, *toys.batch(10_000, 64))
+    moments, times, truth = toys.batch(10_000, 64)
+    _, figures = reader_loss(taught, taught.encode(moments, times), truth)
     assert figures["right/body.colour"] > 0.95
     assert figures["right/body.action"] > 0.9
     assert figures["right/bodies"] == 1.0
     assert figures["loss/centre"] < 1.0
+    assert figures["loss/box"] < 0.2
+
+
+def test_it_tells_where_and_how_large_things_are(taught, toys):
+    moments, times, truth = toys.batch(10_001, 32)
+    with torch.no_grad():
+        boxes = taught.boxes(taught.encode(moments, times), truth.cell_BP)
+    apart = (boxes - truth.box_BP4)[:, 0].abs()
+    assert float(apart[:, :2].max()) < 8 / 64  # less than half a square's side
+    assert float(apart[:, 2:].max()) < 4 / 64
 
 
 def test_it_reads_whole_clips(taught, toys):
@@ -76,7 +87,8 @@ def test_a_clip_without_objects_reads_as_empty(toys):
 def test_slots_nobody_states_teach_nothing(toys):
     """Clips whose sky is unknown must not move the sky's head."""
     reader = Reader(toys.config)
-    loss, figures = reader_loss(reader, *toys.batch(3, 4))
+    moments, times, truth = toys.batch(3, 4)
+    loss, figures = reader_loss(reader, reader.encode(moments, times), truth)
     loss.backward()
     assert "right/sky" not in figures
     assert float(reader.scene_heads["sky"].weight.grad.abs().max()) == 0.0
@@ -88,11 +100,11 @@ def test_absent_objects_teach_nothing(toys):
     """Changing what the arrays say in places without an object changes no loss."""
     reader = Reader(toys.config)
     moments, times, truth = toys.batch(4, 4)
-    before, _ = reader_loss(reader, moments, times, truth)
+    before, _ = reader_loss(reader, reader.encode(moments, times), truth)
     track = truth.track_BPK3.clone()
     track[:, 1:] = 9.0
     changed = ReaderTruth(**{**truth.__dict__, "track_BPK3": track})
-    after, _ = reader_loss(reader, moments, times, changed)
+    after, _ = reader_loss(reader, reader.encode(moments, times), changed)
     assert torch.equal(before, after)
 
 
@@ -149,7 +161,7 @@ def test_a_reader_of_the_wide_world_learns_its_slots_and_answers_them(toys):
     animal = config.kinds[2].places.start
     truth.cell_BP[:, animal] = 9
     truth.value_BPA[:, animal, 0] = SLOTS["animal.colour"].index("brown")
-    loss, figures = reader_loss(reader, moments, times, truth)
+    loss, figures = reader_loss(reader, reader.encode(moments, times), truth)
     loss.backward()
     assert {"right/weather", "right/animal.colour", "right/animals"} <= set(figures)
     assert "right/animal.action" not in figures

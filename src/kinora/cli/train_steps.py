@@ -113,10 +113,23 @@ def library(args: argparse.Namespace) -> bool:
             args.out, _size(args), clips=args.clips, latent_frames=args.latent_frames,
             first_seed=args.first_seed + (READER_SEED if reads else 0),
             mix=args.mix or ("reader" if reads else "training"), codec=args.codec,
-            keep_frames=args.keep_frames or reads, maps=not (reads or args.no_maps), device=args.device,
+            keep_frames=args.keep_frames or reads, map_cell=_map_cell(args), device=args.device,
             processes=args.processes, on_progress=_progress,
         )  # fmt: skip
     return True
+
+
+def _map_cell(args: argparse.Namespace) -> int | None:
+    """Pixels along a cell of truth maps: as many as make the reader's grid, for a library of the reader's."""
+    from kinora.understanding.config import ReaderConfig
+
+    if args.no_maps:
+        return 0
+    size = _size(args)
+    grid = ReaderConfig().fine_grid
+    if args.purpose != "reader":
+        return None
+    return size.height // grid if size.height == size.width and size.height % grid == 0 else 0
 
 
 def _decode(args: argparse.Namespace) -> None:

@@ -23,8 +23,8 @@ from kinora.understanding.colour import read_by_colour
 __all__ = ["Judge", "Subject", "judge_alone", "measure_model", "write_report"]
 
 ROWS_PER_SHEET = 20
-TRUE_SIZE = 128
-"""Side of the true renders unless told otherwise: as much as the reader looks at."""
+TRUE_SIZE = 256
+"""Side of the true renders unless told otherwise: as much as the reader sees when it looks closely."""
 
 
 class Judge(Protocol):

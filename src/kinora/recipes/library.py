@@ -29,12 +29,14 @@ def transformer_library(
     mix: str = "training",
     codec: Path | None = None,
     keep_frames: bool = False,
-    maps: bool = True,
+    map_cell: int | None = None,
     device: str = "cpu",
     processes: int = 1,
     on_progress: Progress | None = None,
 ) -> Library:
-    """Clips of scattered latent frames for the joint run, with truth maps on the latent grid unless told otherwise."""
+    """Clips of scattered latent frames for the joint run and the reader, with truth maps of `map_cell` pixels a cell (0
+    keeps none), by default on the latent grid.
+    """
     config = LibraryConfig(
         count=size.clips if clips is None else clips,
         height=size.height,
@@ -42,7 +44,7 @@ def transformer_library(
         latent_frames=size.latent_frames if latent_frames is None else latent_frames,
         first_seed=first_seed,
         mix=mix,
-        map_cell=size.codec.compression.space if maps else 0,
+        map_cell=size.codec.compression.space if map_cell is None else map_cell,
     )
     return render_library(
         folder, config, codec=codec, keep_frames=keep_frames or codec is None, device=device, processes=processes,

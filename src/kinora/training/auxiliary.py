@@ -48,9 +48,9 @@ class Tap:
 class MapHeads(nn.Module):
     """Features of one block to the maps of `kinora.training.maps`."""
 
-    def __init__(self, width: int, patch: int) -> None:
+    def __init__(self, width: int, patch: int, motion_scale: float = MOTION_SCALE) -> None:
         super().__init__()
-        self.patch = patch
+        self.patch, self.motion_scale = patch, motion_scale
         self.norm = nn.LayerNorm(width)
         self.hidden = nn.Linear(width, width)
         self.out = nn.Linear(width, patch * patch * (len(KINDS) + 3))
@@ -73,5 +73,7 @@ class MapHeads(nn.Module):
         kinds_BTMHW, near_BTHW, motion_BT2HW = told[:, :, :-3], told[:, :, -3], told[:, :, -2:]
         kinds = -(targets.share_BMTHW.transpose(1, 2) * kinds_BTMHW.log_softmax(dim=2)).sum(dim=2).mean()
         near = functional.smooth_l1_loss(near_BTHW, NEAR_SCALE * targets.near_BTHW, beta=0.1)
-        motion = functional.smooth_l1_loss(motion_BT2HW, MOTION_SCALE * targets.motion_B2THW.transpose(1, 2), beta=0.1)
+        motion = functional.smooth_l1_loss(
+            motion_BT2HW, self.motion_scale * targets.motion_B2THW.transpose(1, 2), beta=0.1
+        )
         return torch.stack([kinds, near, motion]).sum()

@@ -177,6 +177,18 @@ class MapTargets:
     near_BTHW: Tensor
     motion_B2THW: Tensor
 
+    def mirrored(self) -> MapTargets:
+        """Left and right swapped."""
+        turned_2 = self.motion_B2THW.new_tensor([-1.0, 1.0])[:, None, None, None]
+        return MapTargets(
+            share_BMTHW=self.share_BMTHW.flip(-1),
+            near_BTHW=self.near_BTHW.flip(-1),
+            motion_B2THW=self.motion_B2THW.flip(-1) * turned_2,
+        )
+
+    def to(self, device: str) -> MapTargets:
+        return MapTargets(**{name: getattr(self, name).to(device) for name in self.__dict__})
+
 
 class MapSet:
     """All maps of a library."""

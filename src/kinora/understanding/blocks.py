@@ -1,4 +1,7 @@
-"""Building blocks of the reader. Axes: B batch, C channels, H W grid, N tokens, M memory tokens, Q queries, D width."""
+"""Building blocks of the reader.
+
+Axes: A pictures, B batch, C channels, S side, G H W grids, N tokens, M memory tokens, Q queries, D width.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Attention", "ConvBlock", "Decoder", "DecoderLayer", "Encoder", "EncoderLayer", "Stem", "TimeEmbedding"]
+__all__ = ["Attention", "ConvBlock", "Decoder", "DecoderLayer", "Encoder", "EncoderLayer", "Eyes", "TimeEmbedding"]
 
 
 class ConvBlock(nn.Module):
@@ -27,21 +30,40 @@ class ConvBlock(nn.Module):
         return x_BCHW + self.second(functional.relu(self.first(normed)))
 
 
-class Stem(nn.Module):
-    """Pictures (B, C, S, S) to features (B, 2 width, S/8, S/8) and tokens (B, N, token_width), N = (S/16)^2."""
+class Eyes(nn.Module):
+    """Pictures (A, C, S, S) to features at an eighth of their size (A, widths[1], S/8, S/8) and tokens at a sixteenth
+    (A, N, widths[2]), N = (S/16)^2.
 
-    def __init__(self, channels: int, width: int, depth: int, token_width: int) -> None:
+    Plain convolutions that halve the picture four times, with `depths` residual blocks at a quarter, an eighth and a
+    sixteenth of it.
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, int, int], depths: tuple[int, int, int]) -> None:
         super().__init__()
-        self.patch = nn.Conv2d(channels, width, 8, stride=4, padding=2)
-        self.halve = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
-        self.refine = nn.Sequential(*(ConvBlock(2 * width) for _ in range(depth)))
-        self.token = nn.Conv2d(2 * width, token_width, 2, stride=2)
+        quarter, eighth, sixteenth = widths
+        first = max(8, quarter // 3)
+        self.open = _convolution(channels, first, 5)
+        self.quarter = _halving(first, quarter, depths[0])
+        self.eighth = _halving(quarter, eighth, depths[1])
+        self.sixteenth = _halving(eighth, sixteenth, depths[2])
 
-    def forward(self, x_BCSS: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.patch(x_BCSS.contiguous(memory_format=torch.channels_last))
-        fine_BCHW = self.refine(self.halve(functional.relu(x)))
-        tokens_BND = self.token(functional.relu(fine_BCHW)).flatten(2).transpose(1, 2)
-        return fine_BCHW, tokens_BND
+    def forward(self, x_ACSS: Tensor) -> tuple[Tensor, Tensor]:
+        x_ACHW = functional.relu(self.open(x_ACSS.contiguous(memory_format=torch.channels_last)))
+        fine_ACGG = functional.relu(self.eighth(functional.relu(self.quarter(x_ACHW))))
+        return fine_ACGG, self.sixteenth(fine_ACGG).flatten(2).transpose(1, 2)
+
+
+def _halving(before: int, width: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(_convolution(before, width, 3), *(ConvBlock(width) for _ in range(depth)))
+
+
+def _convolution(before: int, width: int, side: int) -> nn.Conv2d:
+    """Halves a picture and keeps the size of what passes (He et al. 2015): PyTorch's own beginning loses most of it on
+    the way through four of these.
+    """
+    halve = nn.Conv2d(before, width, side, stride=2, padding=side // 2)
+    nn.init.kaiming_normal_(halve.weight, nonlinearity="relu")
+    return halve
 
 
 class TimeEmbedding(nn.Module):

@@ -37,10 +37,12 @@ class ReaderConfig:
 
     size: int = 128
     """Side of the square picture it looks at, pixels; a multiple of 16."""
-    stem_width: int = 64
-    """Channels of the convolutions at a quarter of the size; twice as many at an eighth."""
-    stem_depth: int = 1
-    """Residual blocks at an eighth of the size."""
+    close: int = 256
+    """Side of the square picture that objects are cut from for a closer look, pixels."""
+    eye_widths: tuple[int, int] = (64, 128)
+    """Channels of the convolutions at a quarter and at an eighth of the size; at a sixteenth they are `width`."""
+    eye_depths: tuple[int, int, int] = (1, 2, 1)
+    """Residual blocks at a quarter, an eighth and a sixteenth of the size."""
     width: int = 192
     """Width of the tokens."""
     layers: int = 4
@@ -50,12 +52,6 @@ class ReaderConfig:
     heads: int = 6
     scene_tokens: int = 4
     """Tokens of the encoder that stand for no place, for what is asked of the whole scene."""
-    fine_depth: int = 0
-    """Residual blocks over the fine cells of the first moment, where centres are told; none for the first readers."""
-    glimpses: tuple[float, ...] = ()
-    """Sides of the pieces around an object that it looks at closely, as shares of the picture's; none for the first
-    readers.
-    """
     moments: int = 5
     """Moments of a clip that it looks at in one reading; it takes any number, and learns with this one."""
     max_bodies: int = 6
@@ -74,7 +70,8 @@ class ReaderConfig:
                     f"A reader cannot be asked for {name} = {min(foreign)}: the scene vocabulary has no such value. "
                     "Update Kinora, or train the reader again."
                 )
-        object.__setattr__(self, "glimpses", tuple(self.glimpses))
+        object.__setattr__(self, "eye_widths", tuple(self.eye_widths))
+        object.__setattr__(self, "eye_depths", tuple(self.eye_depths))
         if self.size % TOKEN_STRIDE or self.size < TOKEN_STRIDE:
             raise ShapeError(f"The reader's picture is a multiple of {TOKEN_STRIDE} pixels wide, not {self.size}.")
         if self.width % self.heads:

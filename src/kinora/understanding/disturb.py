@@ -12,6 +12,10 @@ from torch.nn import functional
 __all__ = ["disturb"]
 
 
+_COARSEST = 32
+"""Cells along a picture's side that is seen through the coarser mosaic; twice as many through the finer one."""
+
+
 def disturb(moments_BKCSS: Tensor, generator: torch.Generator) -> Tensor:
     """Other light, blur, the mosaic of a coarse codec, and grain; each clip its own amounts, a quarter of the clips
     none.
@@ -26,10 +30,12 @@ def disturb(moments_BKCSS: Tensor, generator: torch.Generator) -> Tensor:
         return low + (high - low) * drawn
 
     touched = (amount(0, 1) < 0.75).float()[:, None, None, None, None]
-    gain_B = amount(0.85, 1.15, 1, 1, 1, 1) * amount(0.96, 1.04, 1, 3, 1, 1).repeat(1, 1, 2, 1, 1)
-    light_B = amount(-0.1, 0.1, 1, 1, 1, 1) * moments_BKCSS.new_tensor([1, 1, 1, 0, 0, 0])[:, None, None]
+    shown = moments_BKCSS.shape[2]
+    gain_B = amount(0.85, 1.15, 1, 1, 1, 1) * amount(0.96, 1.04, 1, 3, 1, 1).repeat(1, 1, shown // 3, 1, 1)
+    light_B = amount(-0.1, 0.1, 1, 1, 1, 1) * moments_BKCSS.new_tensor([1, 1, 1, 0, 0, 0])[:shown, None, None]
     x = moments_BKCSS * gain_B + light_B
-    coarse = _coarse(x, factor=2 if float(torch.rand((), generator=generator, device=generator.device)) < 0.6 else 4)
+    coarser = float(torch.rand((), generator=generator, device=generator.device)) < 0.4
+    coarse = _coarse(x, factor=max(2, x.shape[-1] // (_COARSEST if coarser else 2 * _COARSEST)))
     x = torch.lerp(x, coarse, amount(-0.6, 0.9, 1, 1, 1, 1).clamp(min=0))
     grain = torch.randn(x.shape, generator=generator, device=generator.device).to(device)
     x = x + amount(0, 0.06, 1, 1, 1, 1) * grain

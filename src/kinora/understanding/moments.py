@@ -16,11 +16,12 @@ from torch.nn import functional
 from kinora.core.clip import Clip
 from kinora.core.errors import ShapeError
 
-__all__ = ["CHANNELS", "GROUP", "choose_positions", "clip_moments", "moments_of", "shrink", "times_of"]
+__all__ = ["COLOURS", "GROUP", "choose_positions", "clip_moments", "moments_of", "resized", "shrink", "times_of"]
 
 GROUP = 4
 """Pixel frames in a latent frame after the first."""
-CHANNELS = 6
+COLOURS = 3
+"""Channels of a picture, and of what changes."""
 
 
 def moments_of(frames_BFHW3: Tensor, size: int) -> Tensor:
@@ -41,16 +42,24 @@ def moments_of(frames_BFHW3: Tensor, size: int) -> Tensor:
 
 def shrink(frames_BKHW3: Tensor, size: int) -> Tensor:
     """Central squares (B, K, 3, S, S) in [-1, 1] of uint8 frames."""
-    batch, moments, height, width, _ = frames_BKHW3.shape
+    height, width = frames_BKHW3.shape[2:4]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = frames_BKHW3[:, :, top : top + side, left : left + side]
-    picture = square.flatten(0, 1).permute(0, 3, 1, 2).float().mul(2 / 255).sub(1)
+    return resized(square.movedim(-1, 2).float().mul(2 / 255).sub(1), size)
+
+
+def resized(square_BKCSS: Tensor, size: int) -> Tensor:
+    """Pictures of another side; the mean over whole pixels where that is possible."""
+    side = square_BKCSS.shape[-1]
+    if side == size:
+        return square_BKCSS
+    flat = square_BKCSS.flatten(0, 1)
     if side % size == 0:
-        picture = functional.avg_pool2d(picture, side // size) if side > size else picture
+        flat = functional.avg_pool2d(flat, side // size)
     else:
-        picture = functional.interpolate(picture, size=(size, size), mode="bilinear", antialias=True)
-    return picture.unflatten(0, (batch, moments))
+        flat = functional.interpolate(flat, size=(size, size), mode="bilinear", antialias=True)
+    return flat.unflatten(0, square_BKCSS.shape[:2])
 
 
 def times_of(positions_BK: Tensor, frame_rate: float) -> Tensor:

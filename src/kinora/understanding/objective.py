@@ -10,14 +10,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from kinora.understanding.config import ReaderConfig
-from kinora.understanding.model import ObjectAnswers, Reader, SceneAnswers
-from kinora.understanding.truth import UNSAID, ReaderTruth
+from kinora.understanding.glimpse import LEAST
+from kinora.understanding.model import Encoded, ObjectAnswers, Reader, SceneAnswers
+from kinora.understanding.truth import UNSAID, Asked, ReaderTruth
 
 __all__ = ["reader_loss"]
 
 COUNTS = {"body": "bodies", "figure": "figures", "animal": "animals"}
 """What the number of each kind is called among the slots."""
-CENTRE_WEIGHT, PATH_WEIGHT = 4.0, 2.0
+CENTRE_WEIGHT, BOX_WEIGHT, PATH_WEIGHT = 4.0, 2.0, 2.0
 """An object that is not found has all its slots wrong."""
 CENTRE_SPREAD = 0.8
 """Cells around a centre that are forgiven for answering too: standard deviation of a bump, in fine cells."""
@@ -26,23 +27,24 @@ CAMERA_SCALE = (8.0, 8.0, 8.0, 1.0, 1.0, 1.0, 4.0)
 
 
 def reader_loss(
-    reader: Reader, moments_BKCSS: Tensor, times_BK: Tensor, truth: ReaderTruth, asked_BP: Tensor | None = None
+    reader: Reader, encoded: Encoded, truth: ReaderTruth, asked: Asked | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss, and figures for the log: share right by slot (`right/...`) and the terms (`loss/...`).
+    """The loss of what is told of `encoded` clips, and figures for the log: share right by slot (`right/...`) and the
+    terms (`loss/...`).
 
-    Objects are asked about at the cells `asked_BP`, their centres' own unless told: what is found at work often lies in
-    the next cell.
-    Figures are tensors without gradient; a slot that no clip of the batch has is left out.
+    Objects are asked about at the cells and boxes `asked`, their own unless told: what is found at work is a little
+    off. Figures are tensors without gradient; a slot that no clip of the batch has is left out.
     """
     config = reader.config
-    encoded = reader.encode(moments_BKCSS, times_BK)
+    asked = Asked(cell_BP=truth.cell_BP, box_BP4=truth.box_BP4) if asked is None else asked
     scene = reader.scene(encoded)
     numbers = [number for number, kind in enumerate(config.kinds) for _ in range(kind.most)]
-    kind_BP = torch.tensor(numbers, device=times_BK.device).expand_as(truth.cell_BP)
-    objects = reader.objects(encoded, truth.cell_BP if asked_BP is None else asked_BP, kind_BP)
+    kind_BP = torch.tensor(numbers, device=truth.cell_BP.device).expand_as(truth.cell_BP)
+    objects = reader.objects(encoded, asked.cell_BP, kind_BP, asked.box_BP4)
     answers = _questions(scene, objects, truth, config)
     terms = {name: _balanced_entropy(logits, value) for name, (logits, value) in answers.items()}
     terms["centre"] = CENTRE_WEIGHT * _centre_loss(scene.centre_BOGG, truth, config)
+    terms["box"] = BOX_WEIGHT * _box_loss(reader.boxes(encoded, asked.cell_BP), truth)
     terms["path"] = PATH_WEIGHT * _path_loss(scene.camera_BK7, objects.track_BPK3, truth)
     figures = {f"loss/{name}": term.detach() for name, term in terms.items()}
     figures |= {
@@ -96,6 +98,18 @@ def _centre_loss(centre_BOGG: Tensor, truth: ReaderTruth, config: ReaderConfig) 
     hit = bump_BOGG == 1
     focal = torch.where(hit, no.exp().square() * yes, (1 - bump_BOGG) ** 4 * yes.exp().square() * no)
     return -focal.sum() / hit.sum().clamp(min=batch)
+
+
+def _box_loss(box_BP4: Tensor, truth: ReaderTruth) -> Tensor:
+    """How far a middle is off, in half extents, and how far these are, as logarithms."""
+    said_BP = truth.cell_BP != UNSAID
+    half_BP2 = truth.box_BP4[..., 2:].clamp(min=LEAST)
+    moved_BP2 = (box_BP4[..., :2] - truth.box_BP4[..., :2]) / half_BP2
+    stretched_BP2 = box_BP4[..., 2:].clamp(min=1e-3).log() - half_BP2.log()
+    off_BP4 = torch.cat([moved_BP2, stretched_BP2], dim=-1)[said_BP]
+    return functional.smooth_l1_loss(off_BP4, torch.zeros_like(off_BP4), beta=0.1, reduction="sum") / max(
+        1, off_BP4.numel()
+    )
 
 
 def _path_loss(camera_BK7: Tensor, track_BPK3: Tensor, truth: ReaderTruth) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from kinora.core.slots import ANIMAL_SLOTS, BODY_SLOTS, FIGURE_SLOTS
 from kinora.understanding.config import ReaderConfig
 
-__all__ = ["ATTRIBUTES", "UNSAID", "ReaderTruth", "beside", "mirrored"]
+__all__ = ["ATTRIBUTES", "UNSAID", "Asked", "ReaderTruth", "beside", "mirrored"]
 
 ATTRIBUTES = max(len(BODY_SLOTS), len(FIGURE_SLOTS), len(ANIMAL_SLOTS))
 UNSAID = -1
@@ -32,6 +32,8 @@ LEFT_RIGHT = {
     "roll_clockwise": "roll_counterclockwise",
 }
 LEFT_RIGHT |= {right: left for left, right in LEFT_RIGHT.items()}
+BOX_MOVED, BOX_STRETCHED = 0.1, 0.1
+"""How far the boxes of a search are off, as standard deviations: in half extents, and as a natural logarithm."""
 CAMERA_MIRROR = (1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0)
 """A mirrored path: rotation about the axes down and forward turns round, and so does the way to the right."""
 
@@ -46,6 +48,10 @@ class ReaderTruth:
     """How many there are of each kind that the reader knows."""
     cell_BP: Tensor
     """Fine cell that holds the object's centre at the first moment; `UNSAID` where there is no object."""
+    box_BP4: Tensor
+    """Box around it at the first moment: middle (right, down) and half extents, in half picture sides from the
+    picture's middle; zero where there is no object.
+    """
     value_BPA: Tensor
     """Values of the object's slots, in the order of its kind's questions."""
     track_BPK3: Tensor
@@ -99,16 +105,33 @@ class ReaderTruth:
         return replace(self, scene_BS=scene_BS, value_BPA=value_BPA)
 
 
-def beside(cell_BP: Tensor, side: int, share: float, generator: torch.Generator) -> Tensor:
-    """The cells with `share` of them moved by up to one down and across, as a search for centres errs; none leaves the
-    picture.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """Where objects are asked about."""
+
+    cell_BP: Tensor
+    box_BP4: Tensor
+
+
+def beside(truth: ReaderTruth, side: int, share: float, generator: torch.Generator) -> Asked:
+    """The objects' own cells and boxes, a little wrong, as a search errs: `share` of the cells lie up to one further
+    down and across, none outside the picture; boxes are moved by `BOX_MOVED` of their size and stretched by
+    `BOX_STRETCHED`.
     """
-    there = cell_BP.device
-    step_2BP = torch.randint(-1, 2, (2, *cell_BP.shape), generator=generator, device=generator.device).to(there)
-    moved_BP = torch.rand(cell_BP.shape, generator=generator, device=generator.device).to(there) < share
-    row_BP = (cell_BP // side + step_2BP[0]).clamp(0, side - 1)
-    column_BP = (cell_BP % side + step_2BP[1]).clamp(0, side - 1)
-    return torch.where(moved_BP & (cell_BP != UNSAID), row_BP * side + column_BP, cell_BP)
+    there = truth.cell_BP.device
+    step_2BP = torch.randint(-1, 2, (2, *truth.cell_BP.shape), generator=generator, device=generator.device).to(there)
+    drawn_BP = torch.rand(truth.cell_BP.shape, generator=generator, device=generator.device).to(there)
+    row_BP = (truth.cell_BP // side + step_2BP[0]).clamp(0, side - 1)
+    column_BP = (truth.cell_BP % side + step_2BP[1]).clamp(0, side - 1)
+    moved_BP = (drawn_BP < share) & (truth.cell_BP != UNSAID)
+    error_BP4 = torch.randn(truth.box_BP4.shape, generator=generator, device=generator.device).to(there)
+    middle_BP2, half_BP2 = truth.box_BP4.split(2, dim=-1)
+    middle_BP2 = middle_BP2 + BOX_MOVED * error_BP4[..., :2] * half_BP2
+    half_BP2 = half_BP2 * (BOX_STRETCHED * error_BP4[..., 2:]).exp()
+    return Asked(
+        cell_BP=torch.where(moved_BP, row_BP * side + column_BP, truth.cell_BP),
+        box_BP4=torch.cat([middle_BP2, half_BP2], dim=-1),
+    )
 
 
 def _swap(values: tuple[str, ...]) -> list[int]:
@@ -132,6 +155,7 @@ def mirrored(moments_BKCSS: Tensor, truth: ReaderTruth, config: ReaderConfig) ->
         scene_BS=scene_BS,
         count_BO=truth.count_BO,
         cell_BP=torch.where(truth.cell_BP >= 0, cell_BP, truth.cell_BP),
+        box_BP4=truth.box_BP4 * torch.tensor([-1.0, 1.0, 1.0, 1.0], device=device),
         value_BPA=value_BPA,
         track_BPK3=truth.track_BPK3 * torch.tensor([-1.0, 1.0, 1.0], device=device),
         tracked_BPK=truth.tracked_BPK,
