@@ -15,7 +15,7 @@ from kinora.understanding.model import Reader
 @pytest.fixture
 def reader_file(tmp_path):
     torch.manual_seed(0)
-    config = ReaderConfig(stem_width=16, width=48, layers=1, decoder_layers=1, heads=4)
+    config = ReaderConfig(eye_widths=(16, 32), width=48, layers=1, decoder_layers=1, heads=4)
     path = tmp_path / "reader.safetensors"
     part = Part(kind="reader", config=dataclasses.asdict(config), tensors=Reader(config).state_dict(), record={})
     save_part(path, part)

@@ -20,6 +20,12 @@ def load_reader(folder: Path | str) -> Reader:
     parts = read_manifest(folder).parts
     if READER_PART not in parts:
         raise WeightsError(f"The model in {folder} has no reader; train one with `kinora train reader` and bundle it.")
-    reader = Reader(ReaderConfig(**parts[READER_PART]))
+    try:
+        reader = Reader(ReaderConfig(**parts[READER_PART]))
+    except TypeError as error:
+        raise WeightsError(
+            f"The reader of the model in {folder} belongs to another version ({error}). Train one with `kinora train "
+            "reader` and bundle it with the other parts of that folder."
+        ) from error
     load_module(reader, folder, f"{READER_PART}.")
     return reader.eval()
