@@ -40,5 +40,5 @@ def test_a_model_without_one(tmp_path):
 def test_a_reader_of_another_version_is_named(tmp_path):
     """Settings that this version has no name for, as a folder of before has them."""
     save_model(tmp_path / "m", {"reader.a": torch.zeros(1)}, manifest({"reader": {"size": 128, "stem_width": 64}}))
-    with pytest.raises(WeightsError, match="belongs to another version .*stem_width.*kinora train reader"):
+    with pytest.raises(WeightsError, match=r"belongs to another version .*stem_width.*kinora train reader"):
         load_reader(tmp_path / "m")
