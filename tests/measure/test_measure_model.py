@@ -14,7 +14,7 @@ from kinora.measure.cases import choose_cases
 from kinora.measure.clips import ClipCache, true_clip
 from kinora.measure.codec import CodecFigure
 from kinora.measure.gallery import draw_gallery
-from kinora.measure.model import Subject, judge_alone, measure_model, write_report
+from kinora.measure.model import TRUE_SIZE, Subject, judge_alone, measure_model, write_report
 from kinora.measure.prompts import GalleryPrompt
 from kinora.measure.report import markdown
 from kinora.measure.sheet import draw_sheet, strip
@@ -144,7 +144,7 @@ def test_progress_counts_up_and_foretells(tmp_path):
 def test_a_judge_alone_sees_true_renders(tmp_path):
     class Witness:
         def read(self, clip: Clip) -> SceneSlots:
-            expected = true_clip(CASES[0].scene, 128)
+            expected = true_clip(CASES[0].scene, TRUE_SIZE)
             assert np.array_equal(clip.frames_FHWC, expected.frames_FHWC)
             return CASES[0].full
 
