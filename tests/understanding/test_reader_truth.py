@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from kinora.core.slots import BODY_SLOTS, SCENE_SLOTS, SLOTS
+from kinora.training.lessons import ReaderBatches
 from kinora.training.library import Library, LibraryConfig, drawn_by_size
-from kinora.training.reader_truth import READER_MIX, ReaderBatches, reader_split, reader_truth
+from kinora.training.reader_truth import READER_MIX, reader_split, reader_truth
 from kinora.training.rendering import render_library
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.truth import UNSAID, ReaderTruth, mirrored

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from kinora.core.errors import InputError
 from kinora.training.auxiliary import MapHeads
+from kinora.training.lessons import ReaderBatches
 from kinora.training.library import Library, widest
 from kinora.training.parts import Part, load_part, save_part
 from kinora.training.plan import Stage
-from kinora.training.reader_truth import ReaderBatches, reader_config
+from kinora.training.reader_truth import reader_config
 from kinora.training.run import Run, RunConfig
 from kinora.understanding.config import ReaderConfig
 from kinora.understanding.model import Reader
