@@ -84,6 +84,19 @@ def test_a_clip_without_objects_reads_as_empty(toys):
     assert slots.figures == ()
 
 
+def test_it_learns_in_half_precision_too(toys):
+    """As on a GPU: every step of a lesson under autocast, forward and back."""
+    torch.manual_seed(0)
+    reader = Reader(toys.config)
+    moments, times, truth = toys.batch(3, 4)
+    whole, _ = reader_loss(reader, reader.encode(moments, times), truth)
+    with torch.autocast("cpu", torch.bfloat16):
+        half, _ = reader_loss(reader, reader.encode(moments, times), truth)
+    half.backward()
+    assert float(half.detach()) == pytest.approx(float(whole.detach()), rel=0.05)
+    assert all(torch.isfinite(parameter.grad).all() for parameter in reader.parameters() if parameter.grad is not None)
+
+
 def test_slots_nobody_states_teach_nothing(toys):
     """Clips whose sky is unknown must not move the sky's head."""
     reader = Reader(toys.config)

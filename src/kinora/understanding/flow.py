@@ -141,8 +141,9 @@ class Motion(nn.Module):
         )
 
     def forward(self, moments_ACSS: Tensor) -> Moved:
-        flow_AFGG = flow_of(moments_ACSS, self.grid)
-        drift_A6, own_A2GG = drift_of(flow_AFGG)
+        with torch.autocast(moments_ACSS.device.type, enabled=False):  # hundredths of a pixel count
+            flow_AFGG = flow_of(moments_ACSS, self.grid)
+            drift_A6, own_A2GG = drift_of(flow_AFGG)
         x = functional.relu(self.enter(torch.cat([flow_AFGG, own_A2GG], dim=1)))
         x = functional.relu(self.among(x))
         return Moved(

@@ -223,7 +223,7 @@ class Reader(nn.Module):
         at_BPD = self._at(encoded, cell_BP) + self.kind(kind_BP) + self.from_box(placed_BP4)
         of_N, which_N = (cell_BP >= 0).nonzero(as_tuple=True)
         closer_ND = self.glimpse(encoded.close_B3SS, of_N, box_BP4[of_N, which_N])
-        at_BPD = at_BPD.index_put((of_N, which_N), closer_ND, accumulate=True)
+        at_BPD = at_BPD.index_put((of_N, which_N), closer_ND.to(at_BPD.dtype), accumulate=True)
         follow_BPKD = at_BPD[:, :, None] + encoded.time_BKD[:, None] + self._there(encoded, cell_BP)
         x_BPQD = torch.cat([at_BPD[:, :, None] + self.tell, follow_BPKD], dim=2)
         x_BPQD = self.decoder(x_BPQD, encoded.memory_BMD)
