@@ -125,10 +125,9 @@ def _map_cell(args: argparse.Namespace) -> int | None:
 
     if args.no_maps:
         return 0
-    size = _size(args)
-    grid = ReaderConfig().fine_grid
     if args.purpose != "reader":
         return None
+    size, grid = _size(args), ReaderConfig().fine_grid
     return size.height // grid if size.height == size.width and size.height % grid == 0 else 0
 
 

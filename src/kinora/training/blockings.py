@@ -103,9 +103,8 @@ def _path(stem: Path) -> Path:
 
 
 def _of_shard(library: Library, at: int) -> list[Blocking]:
-    first = library.first_clip(at)
     found = []
-    for clip in range(first, first + len(library.config.seeds(library.shards[at]))):
+    for clip in library.shard_clips(at):
         scene = library.scene(clip)
         found.append(clip_blocking(scene, simulate(scene), library.positions_NT[clip]))
     return found

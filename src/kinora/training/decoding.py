@@ -46,8 +46,7 @@ def decode_library(
     claim(folder, dataclasses.replace(config, height=side, width=side, map_cell=0, count=len(source)))
     for at, shard in enumerate(source.shards):
         if not truth_path(folder, shard).exists():
-            first = source.first_clip(at)
-            clips = np.arange(first, first + len(config.seeds(shard)))
+            clips = np.array(source.shard_clips(at))
             frames = np.concatenate([
                 _decode(codec, latents, clips[start : start + _BATCH], side) for start in range(0, len(clips), _BATCH)
             ])  # fmt: skip

@@ -144,18 +144,22 @@ class _Source:
         return self._maps.take(chosen, np.tile(shown, (len(chosen), 1))).to(device)
 
 
+def _beside(library: Library, at: int, what: str) -> Path:
+    stem = library.stem(at)
+    return stem.with_name(f"{stem.name}.{what}.npz")
+
+
 def _shard_truth(library: Library, at: int, config: ReaderConfig) -> ReaderTruth:
     """Truth of one shard's clips, from the file beside it if there is one for this grid and these questions."""
-    shard = library.shards[at]
     key = f"boxes-{config.fine_grid}-{config.max_bodies}-{config.max_figures}"
     if config.slots != SLOTS_1 or config.max_animals:
         asked = hashlib.sha256(json.dumps(dict(config.slots)).encode()).hexdigest()[:8]
         key += f"-{config.max_animals}-{asked}"
-    path = library.folder / f"shard-{shard:05d}.reader-{key}.npz"
+    path = _beside(library, at, f"reader-{key}")
     if not path.exists():
-        first = next(i for i in range(len(library)) if library.place(i)[0] == at)
-        clips = range(first, first + len(library.config.seeds(shard)))
-        truths = [reader_truth(library.scene(i), library.positions_NT[i], config) for i in clips]
+        truths = [
+            reader_truth(library.scene(clip), library.positions_NT[clip], config) for clip in library.shard_clips(at)
+        ]
         whole = {name: np.stack([truth[name] for truth in truths]) for name in truths[0]}
         write_atomically(path, lambda file: np.savez(file, **whole))  # type: ignore[arg-type]
     return ReaderTruth.from_arrays(np.load(path))
@@ -166,11 +170,9 @@ def _shard_maps(library: Library, at: int, grid: int) -> Path:
     path = maps_path(library.stem(at))
     if library.config.map_cell * grid == library.config.height == library.config.width:
         return path
-    path = path.with_name(f"{library.stem(at).name}.reader-maps-{grid}.npz")
+    path = _beside(library, at, f"reader-maps-{grid}")
     if not path.exists():
-        first = library.first_clip(at)
-        clips = range(first, first + len(library.config.seeds(library.shards[at])))
-        made = []
+        clips, made = library.shard_clips(at), []
         for start in range(0, len(clips), _TRACED):
             scenes = [library.scene(clip) for clip in clips[start : start + _TRACED]]
             kept = [library.positions_NT[clip] for clip in clips[start : start + _TRACED]]

@@ -125,6 +125,10 @@ class Library:
         """Number of the first clip of the `at`-th present shard."""
         return int(self._starts[at])
 
+    def shard_clips(self, at: int) -> range:
+        """Numbers of the clips of the `at`-th present shard."""
+        return range(self.first_clip(at), int(self._starts[at + 1]))
+
     def frames(self, i: int) -> npt.NDArray[np.uint8]:
         """Pixels (1 + 4(K-1), H, W, 3) of clip `i`."""
         at, row = self.place(i)
