@@ -28,17 +28,18 @@ share() { awk -v b="$BUDGET" -v s="$1" 'BEGIN { printf "%.3f", b * s / 60 }'; } 
 left() { echo $((PART - ($(date +%s) - BEGAN))); }                              # seconds left in this part
 
 bring_home() {   # whatever is trained so far, as a model folder
-    local codec=$WORK/codec.safetensors reader= director=
+    local codec=$WORK/codec.safetensors reader= director= painter=
     if [ -f "$WORK/director.safetensors" ]; then director="--director $WORK/director.safetensors"; fi
+    if [ -f "$WORK/painter.safetensors" ]; then painter="--painter $WORK/painter.safetensors"; fi
     if [ -f "$WORK/reader.safetensors" ]; then reader="--reader $WORK/reader.safetensors"; fi
     [ -f "$WORK/codec-trained.safetensors" ] && codec=$WORK/codec-trained.safetensors
     local probe="--probe $WORK/probe.json --storage $("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))["choice"]["storage"])' "$WORK/probe.json")"
     kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" $probe \
-        --transformer "$WORK/transformer.safetensors" $director $reader --sketch 5 --name tiny --out "$WORK/tiny"
+        --transformer "$WORK/transformer.safetensors" $director $painter $reader --sketch 5 --name tiny --out "$WORK/tiny"
     rm -rf "$OUT/tiny" && cp -r "$WORK/tiny" "$OUT/tiny"
     if [ -f "$WORK/few.safetensors" ]; then   # beside the full sampler: which of them ships is for `kinora measure` to say
         kinora train bundle --codec "$codec" --text "$WORK/transformer-text.safetensors" $probe \
-            --transformer "$WORK/few.safetensors" $director $reader --name tiny --out "$WORK/tiny-few"
+            --transformer "$WORK/few.safetensors" $director $painter $reader --name tiny --out "$WORK/tiny-few"
         rm -rf "$OUT/tiny-few" && cp -r "$WORK/tiny-few" "$OUT/tiny-few"
     fi
     cp "$WORK"/probe.json "$WORK"/run/loss.png "$WORK"/run/metrics.jsonl "$WORK"/run/run.json "$OUT/" 2>/dev/null || true
@@ -60,7 +61,7 @@ step() {   # step NAME COMMAND...: once; exit code 3 (stopped to be continued) o
 }
 
 # 0. What this device can do, and from that the transformer's size and batch: probe.json, which the model card shows.
-GENERATOR=0.31; if [ "$FEW_STEPS" -gt 0 ]; then GENERATOR=0.21; fi
+GENERATOR=0.26; if [ "$FEW_STEPS" -gt 0 ]; then GENERATOR=0.16; fi
 COMPILE=; if [ "$DEVICE" = cuda ]; then COMPILE=--compile; fi
 step probe kinora train probe $S $COMPILE --mix "$MIX" --processes "$PROCESSES" --minutes "$(share "$GENERATOR")" --render-minutes "$(share 0.16)" \
     --limit "$(awk -v b="$BUDGET" 'BEGIN { print 0.06 * b }')" --out "$WORK/probe.json"
@@ -100,7 +101,12 @@ step director kinora train director --device "$DEVICE" --mix "$MIX" --scripts "$
     --run "$WORK/director-run" --out "$WORK/director.safetensors"
 bring_home
 
-# 6. A student of it with guidance built in, then one of that student in few steps.
+# 6. What draws the things that the director places, from the same clips and pictures.
+step painter kinora train painter --device "$DEVICE" --library "$WORK/library" "$WORK/pictures" --codec "$WORK/codec.safetensors" \
+    --minutes "$(share 0.05)" --stop-after "$(($(left) - 15))" --run "$WORK/painter-run" --out "$WORK/painter.safetensors"
+bring_home
+
+# 7. A student of the transformer with guidance built in, then one of that student in few steps.
 distil() {   # distil SHARE TEACHER OUT ARGUMENTS...
     local share=$1 teacher=$2 out=$3; shift 3
     kinora train distil $S $P $COMPILE --image-library "$WORK/pictures" --library "$WORK/library" --codec "$WORK/codec.safetensors" \
@@ -112,11 +118,11 @@ if [ "$FEW_STEPS" -gt 0 ]; then
     step few distil 0.05 guidance few --stage steps --few-steps "$FEW_STEPS"
 fi
 
-# 7. The decoder's learned correction.
+# 8. The decoder's learned correction.
 step decoder kinora train codec $S --library "$WORK/codec-library" --start "$WORK/codec.safetensors" \
     --minutes "$(share 0.07)" --stop-after "$(($(left) - 15))" --run "$WORK/decoder-run" --out "$WORK/codec-trained.safetensors"
 
-# 8. The reader, our judge, on clips of its own.
+# 9. The reader, our judge, on clips of its own.
 RS="--size $SIZE --device $DEVICE --height 128 --width 128"; if [ "$SIZE" = smoke ]; then RS=$S; fi
 step reader-library render 0.07 --for reader $RS --mix "$READER_MIX" --clips "$READER_CLIPS" --out "$WORK/reader-library"
 step reader kinora train reader --device "$DEVICE" --library "$WORK/reader-library" --stills "$WORK/pictures" --minutes "$(share 0.1)" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From an empty machine to a trained model: two CPU cores, about three and a half hours with the times below; REHEARSE=1 takes minutes.
+# From an empty machine to a trained model: two CPU cores, about four hours with the times below; REHEARSE=1 takes minutes.
 # Every step can be stopped and given again: it goes on where it was. What each step is for: docs/howto/train.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,11 +10,11 @@ OUT=${OUT:-$W/tiny}
 if [ -n "${REHEARSE:-}" ]; then
     S="--size smoke"; RS="--size smoke"
     CODEC_CLIPS=32 PICTURES=64 CLIPS=64 READER_CLIPS=32 SCENES=60
-    TEXT=0.2 TRAIN=0.5 GUIDANCE=0.2 DECODER=0.2 READER=0.2 SCRIPTS=64 DIRECTOR=0.2
+    TEXT=0.2 TRAIN=0.5 GUIDANCE=0.2 DECODER=0.2 READER=0.2 SCRIPTS=64 DIRECTOR=0.2 PAINTER=0.2
 else
     S="--size small"; RS="--size small --height 128 --width 128"
     CODEC_CLIPS=128 PICTURES=${PICTURES:-4096} CLIPS=${CLIPS:-2048} READER_CLIPS=3000 SCENES=2500
-    TEXT=${TEXT:-6} TRAIN=${TRAIN:-90} GUIDANCE=${GUIDANCE:-10} DECODER=${DECODER:-15} READER=${READER:-25} SCRIPTS=12288 DIRECTOR=${DIRECTOR:-30}
+    TEXT=${TEXT:-6} TRAIN=${TRAIN:-90} GUIDANCE=${GUIDANCE:-10} DECODER=${DECODER:-15} READER=${READER:-25} SCRIPTS=12288 DIRECTOR=${DIRECTOR:-30} PAINTER=${PAINTER:-45}
 fi
 mkdir -p "$W"
 
@@ -59,7 +59,11 @@ kinora train reader --library "$W/reader-library" --stills "$W/pictures-$MIX" --
 kinora train director --text "$W/transformer-text.safetensors" --mix "$MIX" training --scenes $SCRIPTS --processes 2 --minutes "$DIRECTOR" \
     --run "$W/director-run" --out "$W/director.safetensors"
 
-# 8. One folder with a manifest, and a film from it.
+# 8. The painter, from the clips and pictures of step 2.
+kinora train painter --library "$W/library-$MIX" "$W/library-training" "$W/pictures-$MIX" "$W/pictures-training" --codec "$W/codec.safetensors" \
+    --minutes "$PAINTER" --run "$W/painter-run" --out "$W/painter.safetensors"
+
+# 9. One folder with a manifest, and a film from it.
 kinora train bundle --codec "$W/codec-trained.safetensors" --text "$W/transformer-text.safetensors" \
-    --transformer "$W/guidance.safetensors" --director "$W/director.safetensors" --reader "$W/reader.safetensors" --sketch 5 --out "$OUT"
+    --transformer "$W/guidance.safetensors" --director "$W/director.safetensors" --painter "$W/painter.safetensors" --reader "$W/reader.safetensors" --sketch 5 --out "$OUT"
 kinora generate "a red ball rolls to the right on sand" --model "$OUT/." -o "$W/film.mp4" --force

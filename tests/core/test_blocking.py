@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from kinora.core.blocking import KINDS, Blocking
+from kinora.core.camera import spoken_move
 from kinora.core.errors import ShapeError
+from kinora.core.slots import CAMERAS, SPEEDS
 
 
 def test_boxes_move_on_straight_lines_and_stay_outside_their_moments():
@@ -15,6 +17,23 @@ def test_boxes_move_on_straight_lines_and_stay_outside_their_moments():
     at = blocking.at(np.array([0, 3, 6, 9], dtype=np.float32))
     assert at.box_TP4[:, 0].tolist() == [[0, 0, 1, 1], [0.125, -0.25, 1, 0.875], [0.5, -1, 1, 0.5], [0.5, -1, 1, 0.5]]
     assert at.position_T.tolist() == [0, 3, 6, 9]
+
+
+def test_a_things_way_is_what_its_middle_goes_in_a_latent_frame():
+    box_TP4 = np.array([[[0, 0, 1, 1]], [[0.5, -1, 1, 0.5]]], dtype=np.float32)
+    blocking = Blocking(look_P3=np.array([[0, 1, 2]]), box_TP4=box_TP4, position_T=np.array([2.0, 6.0], np.float32))
+    way_TP2 = blocking.way(np.array([0, 2, 4, 9], dtype=np.float32))
+    # Half as far at either end, where it stands still before or after.
+    assert way_TP2[:, 0].tolist() == [[0, 0], [0.0625, -0.125], [0.125, -0.25], [0, 0]]
+
+
+def test_the_cameras_move_stays_with_a_blocking():
+    blocking = Blocking(
+        look_P3=np.zeros((0, 3), np.int64), box_TP4=np.zeros((1, 0, 4), np.float32), position_T=np.float32([0]),
+        filmed=(CAMERAS.index("zoom_in"), SPEEDS.index("slow")),
+    )  # fmt: skip
+    assert blocking.at(np.float32([0, 1])).faceless().move == spoken_move("zoom_in", "slow")
+    assert blocking.move.zoom < 0
 
 
 def test_an_empty_stage_stays_empty():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from kinora.core.blocking import DETAILS, KINDS, MOST_THINGS, NOTHING
-from kinora.core.slots import COLOURS
+from kinora.core.camera import CameraMove
+from kinora.core.slots import CAMERAS, COLOURS, SPEEDS
 from kinora.language.director import AXES, Director, DirectorConfig, Speech
 
 CONFIG = DirectorConfig(text_width=8, width=32, layers=2, heads=2, ffn_width=64, positions=(0, 10, 20))
@@ -107,3 +110,23 @@ def test_an_untrained_one_ends_after_the_most_things_with_boxes_in_range():
     for axis, values in enumerate(AXES):
         assert (blocking.box_TP4[..., axis] >= values[0] - 1e-6).all()
         assert (blocking.box_TP4[..., axis] <= values[-1] + 1e-6).all()
+
+
+def test_it_learns_what_the_camera_does():
+    torch.manual_seed(3)
+    director = Director(replace(CONFIG, films=True))
+    text_BLD, look_BP3, box_BTP4 = scripts()
+    fast_pan = (CAMERAS.index("pan_left"), SPEEDS.index("fast"))
+    filmed_B2 = torch.tensor([fast_pan, (0, NOTHING), (CAMERAS.index("zoom_in"), 0), (0, NOTHING)])
+    optimiser = torch.optim.AdamW(director.parameters(), lr=4e-3)
+    for _ in range(60):
+        loss = director.loss(text_BLD, look_BP3, box_BTP4, filmed_B2)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    said = [director.direct(text_BLD[row : row + 1], seed=1) for row in range(4)]
+    assert [blocking.filmed for blocking in said] == [tuple(row) for row in filmed_B2.tolist()]
+    assert said[0].move.pan < 0
+    assert said[1].move == CameraMove()
+    # One that was not taught to says that the camera stands still.
+    assert fresh().direct(text_BLD[:1], seed=1).filmed == (0, NOTHING)

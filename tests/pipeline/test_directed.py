@@ -11,13 +11,17 @@ import torch
 
 import kinora
 from kinora.control.blocking import BLOCKING_CHANNELS, maps_of
-from kinora.core.blocking import KINDS
+from kinora.control.painter import Painter, PainterConfig, painted_cells
+from kinora.core.blocking import KINDS, Blocking
 from kinora.core.camera import CameraMove
 from kinora.core.conditions import Keyframe, Moves, Reference
 from kinora.core.materials import Still
 from kinora.core.request import Request
+from kinora.core.slots import CAMERAS
+from kinora.flow.state import LatentState
 from kinora.language.director import Director, DirectorConfig
 from kinora.pipeline import Pipeline
+from kinora.pipeline.imagining import Imagining, Walk
 from kinora.pipeline.sketching import Sketch
 from kinora.presets import Sampling
 from kinora.transformer.conditions import Conditions, Prepared
@@ -139,3 +143,109 @@ def test_a_longer_film_is_told_of_its_first_window_alone(pipeline: Pipeline, mon
     heard = told(pipeline, long, monkeypatch)
     first = pipeline.plan(long).segments[0].frames
     assert {None if maps is None else maps.shape[2] for maps in heard} == {3, first, None}
+
+
+# With a painter beside the director
+
+
+@pytest.fixture(scope="module")
+def painting(pipeline: Pipeline) -> Pipeline:
+    model = pipeline.model
+    channels = model.codec.config.channels
+    config = PainterConfig(channels=channels, spread=(1.0,) * channels, widths=(8, 8, 8), depths=(1, 1, 1))
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        painter = Painter(config).eval().requires_grad_(requires_grad=False)
+    parts = {**model.manifest.parts, "painter": asdict(config)}
+    return Pipeline(replace(model, painter=painter, manifest=replace(model.manifest, parts=parts)))
+
+
+def starts(pipeline: Pipeline, request: Request, monkeypatch: pytest.MonkeyPatch) -> dict[str, LatentState]:
+    """The state that every walk of a film starts from."""
+    found: dict[str, LatentState] = {}
+    latents = Imagining.latents
+
+    def listen(self: Imagining, start: LatentState, conditions: Conditions, walk: Walk) -> torch.Tensor:
+        found[walk.name] = start
+        return latents(self, start, conditions, walk)
+
+    monkeypatch.setattr(Imagining, "latents", listen)
+    if pipeline.plan(request).latent.frames > 1:
+        pipeline.generate(request)
+    else:
+        pipeline.image(request)
+    return found
+
+
+def test_things_are_painted_over_the_sketch_and_known_better_than_the_rest(
+    painting: Pipeline, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+):
+    sampling = painting.model.preset.sampling_for("draft")
+    window = starts(painting, FILM, monkeypatch)["segment 0"]
+    monkeypatch.undo()
+    assert window.cap_BTHW.unique().tolist() == pytest.approx([sampling.painted_cap, sampling.sketch_cap])
+    followed = starts(pipeline, FILM, monkeypatch)["segment 0"]
+    with torch.inference_mode():
+        text_BLD = painting.model.text.encode([FILM.prompt]).float()
+    assert painting.model.director is not None
+    blocking = painting.model.director.direct(text_BLD, FILM.seed)
+    position_T = np.arange(painting.plan(FILM).latent.frames, dtype=np.float32)
+    look_TP3 = torch.from_numpy(blocking.look_P3).expand(len(position_T), -1, -1)
+    box_TP4 = torch.from_numpy(blocking.at(position_T).box_TP4)
+    stands_BTHW = painted_cells(look_TP3, box_TP4, *window.cap_BTHW.shape[-2:])[:, 0][None] > 0
+    assert torch.equal(window.cap_BTHW < sampling.sketch_cap, stands_BTHW)
+    changed_BTHW = (window.clean_BCTHW != followed.clean_BCTHW).any(dim=1)
+    assert changed_BTHW[stands_BTHW].all()
+
+
+def test_pictures_and_short_films_are_sketched_to_be_painted(painting: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    for request in (Request(prompt="a red ball", seconds=1.0, quality="draft"), replace(FILM, seconds=0.5)):
+        assert painting.plan(request).sketch == min(3, painting.plan(request).latent.frames)
+        assert painting.plan(request).passes == 2
+    picture = Request(prompt="a red ball", seconds=1.0, quality="draft")
+    assert painting.model.painter is not None
+    one = painting.image(picture)[0]
+    assert np.array_equal(one, painting.image(picture)[0])
+
+
+def test_the_picture_before_a_camera_move_is_painted(painting: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    request = replace(FILM, conditions=(Moves(move=CameraMove(pan=5.0)),))
+    plan = painting.plan(request)
+    assert (plan.picture_first, plan.sketch, plan.passes) == (True, 1, 3)
+    walks = starts(painting, request, monkeypatch)
+    assert set(walks) == {"segment 0 picture sketch", "segment 0 picture", "segment 0"}
+    assert walks["segment 0 picture"].cap_BTHW.min() < 1
+
+
+def test_a_camera_that_the_words_move_is_drawn(painting: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    still = starts(painting, FILM, monkeypatch)["segment 0"]
+    monkeypatch.undo()
+    direct = Director.direct
+
+    def rolling(self: Director, text_1LD: torch.Tensor, seed: int) -> Blocking:
+        return replace(direct(self, text_1LD, seed), filmed=(CAMERAS.index("roll_clockwise"), 1))
+
+    monkeypatch.setattr(Director, "direct", rolling)
+    moving = starts(painting, FILM, monkeypatch)["segment 0"]
+    # What the first moment showed is known better than in a sketch that is followed; what it did not show is free.
+    sampling = painting.model.preset.sampling_for("draft")
+    assert moving.cap_BTHW[:, 0].numpy() == pytest.approx(sampling.painted_cap)
+    assert moving.cap_BTHW[:, -1].max() > sampling.painted_cap + 0.01
+    assert not torch.equal(moving.clean_BCTHW[:, :, -1], still.clean_BCTHW[:, :, -1])
+
+
+def test_figures_that_a_portrait_shows_are_not_painted(painting: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    request = replace(FILM, conditions=(Reference(still=STILL),))
+    direct = Director.direct
+
+    def people(self: Director, text_1LD: torch.Tensor, seed: int) -> Blocking:
+        blocking = direct(self, text_1LD, seed)
+        look_P3 = blocking.look_P3.copy()
+        look_P3[:, 0] = KINDS.index("figure")
+        return replace(blocking, look_P3=look_P3)
+
+    monkeypatch.setattr(Director, "direct", people)
+    frames = painting.plan(request).latent.frames
+    window = starts(painting, request, monkeypatch)["segment 0"]
+    cap = painting.model.preset.sampling_for("draft").sketch_cap
+    assert (window.cap_BTHW[:, :frames] == cap).all()

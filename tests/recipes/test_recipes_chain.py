@@ -18,9 +18,11 @@ from kinora.recipes.bundle import bundle_recipe
 from kinora.recipes.codec import codec_recipe
 from kinora.recipes.director import director_recipe
 from kinora.recipes.library import codec_library, transformer_library
+from kinora.recipes.painter import painter_recipe
 from kinora.recipes.sizes import SIZES, Size, size_named
 from kinora.recipes.text import text_recipe
 from kinora.recipes.transformer import text_beside, transformer_recipe
+from kinora.training.library import Library
 from kinora.training.objective import ObjectiveConfig
 from kinora.training.optimise import OptimiserConfig
 from kinora.training.parts import Part, load_codec, load_part, load_text, save_part
@@ -237,7 +239,6 @@ def test_libraries_of_one_name_are_refused(work: Work) -> None:
 
 def test_the_decoder_trains_on_an_encoder_that_stays(work: Work) -> None:
     from kinora.training.latents import encoder_key
-    from kinora.training.library import Library
 
     config = dataclasses.replace(
         TINY.codec, trunk_blocks=1, trunk_width=16, picture_blocks=1, picture_width=16, picture_features=4
@@ -257,7 +258,6 @@ def test_the_decoder_trains_on_an_encoder_that_stays(work: Work) -> None:
 
 
 def test_a_codec_does_not_learn_from_scattered_frames(work: Work) -> None:
-    from kinora.training.library import Library
 
     with pytest.raises(InputError, match="for codec"):
         codec_recipe(work / "x.safetensors", work / "x", Library(work / "library"), TINY.codec, None)
@@ -314,6 +314,7 @@ def test_a_director_joins_the_bundle_and_says_what_stands_where(work: Work) -> N
     bundle_recipe(work / "directed", name="directed", text=text, director=work / "director.safetensors", **parts)
     pipeline = load_pipeline(str(work / "directed"))
     assert pipeline.plan(Request(prompt="a red ball", seconds=1.0)).directed
+    assert first.config["films"]
     with pytest.raises(InputError, match="reads text of width 32, the text encoder gives 16"):
         narrow = dataclasses.replace(load_part(text, "text"), config={**load_part(text, "text").config, "width": 16})
         save_part(work / "narrow.safetensors", narrow)
@@ -329,3 +330,34 @@ def test_a_director_joins_the_bundle_and_says_what_stands_where(work: Work) -> N
             work / "wrong", name="x", codec=parts["codec"], text=text, transformer=work / "untold.safetensors",
             director=work / "director.safetensors",
         )  # fmt: skip
+
+
+def test_a_painter_joins_the_bundle_and_draws_what_the_director_places(work: Work) -> None:
+    libraries = [Library(work / "library")] * 2
+
+    def train_painter(name: str, **options: Path) -> Part:
+        assert painter_recipe(
+            work / f"{name}.safetensors", work / f"{name}-run", RunConfig(steps=2), libraries=libraries,
+            codec_path=work / "codec.safetensors", batch=4, say=work.said.append, **options,
+        )  # fmt: skip
+        return load_part(work / f"{name}.safetensors", "painter")
+
+    first = train_painter("painter")
+    assert len(first.record["libraries"]) == 2
+    assert train_painter("painter-2", start=work / "painter.safetensors").record["start"]["steps"] == 2
+    parts = {name: work / f"{name}.safetensors" for name in ("codec", "transformer", "director", "painter")}
+    bundle_recipe(work / "painted", name="painted", text=text_beside(parts["transformer"]), sketch=2, **parts)
+    pipeline = load_pipeline(str(work / "painted"))
+    plan = pipeline.plan(Request(prompt="a red ball", seconds=1.0))
+    assert plan.directed
+    assert plan.sketch
+    assert pipeline.model.painter is not None
+    other = dataclasses.replace(first, config={**first.config, "channels": 7})
+    save_part(work / "other.safetensors", other)
+    with pytest.raises(InputError, match="draws latents of 7 channels, the codec reads"):
+        bundle_recipe(
+            work / "wrong", name="x", text=text_beside(parts["transformer"]),
+            **{**parts, "painter": work / "other.safetensors"},
+        )  # fmt: skip
+    with pytest.raises(InputError, match="paints latents of 7 channels"):
+        train_painter("painter-3", start=work / "other.safetensors")

@@ -11,6 +11,7 @@ import torch
 from kinora.control.blocking import BLOCKING_CHANNELS, maps_of
 from kinora.core.blocking import KINDS, MOST_THINGS, NOTHING
 from kinora.core.errors import Cancelled
+from kinora.core.slots import CAMERAS
 from kinora.language.director import Director, DirectorConfig
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
 from kinora.language.tokenizer import Tokenizer
@@ -18,6 +19,7 @@ from kinora.training import blockings
 from kinora.training.blockings import BlockingSet, clip_blocking
 from kinora.training.direction import DirectorJob, read_scripts, script_tasks
 from kinora.training.library import CAPTIONS, Library
+from kinora.training.scenes import clip_scene
 from kinora.world.simulate import simulate
 
 POSITIONS = (0, 10, 20)
@@ -55,7 +57,7 @@ def test_looks_are_left_out_now_and_then_and_those_of_figures_beside_portraits(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ):
     held = BlockingSet(library)
-    held._look_NP3[:6, 0, 0] = KINDS.index("figure")
+    held.look_NP3[:6, 0, 0] = KINDS.index("figure")
     every_B, first_BT = np.arange(12), np.zeros((12, 1), dtype=np.int64)
     kinds, looks = slice(0, len(KINDS)), slice(len(KINDS), BLOCKING_CHANNELS - 2)
 
@@ -85,6 +87,8 @@ def test_scripts_are_sampled_once_and_read_again(tmp_path: Path, monkeypatch: py
     assert pool.look_NP3.shape == (6, MOST_THINGS, 3)
     assert pool.box_NTP4.shape == (6, len(POSITIONS), MOST_THINGS, 4)
     assert (pool.look_NP3[:, 0, 0] != NOTHING).all()
+    filmed = [clip_scene(seed, mix=task.mix).camera for task in tasks for seed in task.seeds]
+    assert [CAMERAS[kind] for kind, _ in pool.filmed_N2] == [camera.kind for camera in filmed]
 
     def refuse(*_: object) -> None:
         raise Cancelled("sampled again")

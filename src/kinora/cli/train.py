@@ -28,7 +28,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser("train", help="train a model from nothing", description=__doc__)
     parser.set_defaults(run=run)
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    generator = (_add_text, _add_transformer, _add_distil, _add_director)
+    generator = (_add_text, _add_transformer, _add_distil, _add_director, _add_painter)
     for add in (_add_probe, _add_library, _add_codec, *generator, _add_reader, _add_bundle, _add_card):
         add(steps)
 
@@ -213,6 +213,15 @@ def _add_director(steps: Steps[argparse.ArgumentParser]) -> None:
     _add_run_options(parser)
 
 
+def _add_painter(steps: Steps[argparse.ArgumentParser]) -> None:
+    parser = _step(steps, "painter", "train what draws the things that stand somewhere", train_steps.painter)
+    parser.add_argument("--library", type=Path, nargs="+", required=True, help="clips or pictures, as many a step")
+    parser.add_argument("--codec", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="go on from this trained painter")
+    _add_optimiser(parser)
+    _add_run_options(parser)
+
+
 def _add_reader(steps: Steps[argparse.ArgumentParser]) -> None:
     parser = _step(steps, "reader", "train the scene reader", train_steps.reader)
     parser.add_argument("--library", type=Path, nargs="+", required=True, help=f"clips with their frames; {SEVERAL}")
@@ -230,6 +239,7 @@ def _add_bundle(steps: Steps[argparse.ArgumentParser]) -> None:
         told = f"a trained {name}, or the folder of a model to take it from"
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PART", help=told)
     parser.add_argument("--director", type=Path, metavar="PART")
+    parser.add_argument("--painter", type=Path, metavar="PART")
     parser.add_argument("--reader", type=Path, metavar="PART")
     parser.add_argument("--name", default="tiny")
     parser.add_argument("--out", type=Path, required=True, help="model folder, for example src/kinora/presets/tiny")

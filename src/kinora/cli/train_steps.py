@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from kinora.training.objective import ObjectiveConfig
     from kinora.training.run import RunConfig
 
-__all__ = ["bundle", "card", "codec", "director", "distil", "library", "probe", "reader", "text", "transformer"]
+__all__ = [
+    "bundle", "card", "codec", "director", "distil", "library", "painter", "probe", "reader", "text", "transformer",
+]  # fmt: skip
 
 
 def _objective(args: argparse.Namespace, objective: ObjectiveConfig) -> ObjectiveConfig:
@@ -197,6 +199,16 @@ def director(args: argparse.Namespace) -> bool:
     )  # fmt: skip
 
 
+def painter(args: argparse.Namespace) -> bool:
+    from kinora.recipes.painter import painter_recipe
+    from kinora.training.library import Library
+
+    return painter_recipe(
+        args.out, args.folder, _run_config(args), libraries=[Library(folder) for folder in args.library],
+        codec_path=args.codec, start=args.start, say=_say,
+    )  # fmt: skip
+
+
 def reader(args: argparse.Namespace) -> bool:
     from kinora.recipes.reader import reader_recipe
     from kinora.training.library import Library
@@ -212,7 +224,7 @@ def bundle(args: argparse.Namespace) -> bool:
 
     bundle_recipe(
         args.out, name=args.name, codec=args.codec, text=args.text, transformer=args.transformer, reader=args.reader,
-        director=args.director, few_steps=args.few_steps, sketch=args.sketch, probe=args.probe,
+        director=args.director, painter=args.painter, few_steps=args.few_steps, sketch=args.sketch, probe=args.probe,
         storage=None if args.storage is None else {**STORAGE, "transformer": args.storage},
     )  # fmt: skip
     return True

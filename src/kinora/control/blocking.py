@@ -1,6 +1,6 @@
 """A blocking as control maps: what the transformer is told of each latent cell.
 
-Axes: B batch, C channels of a map, P things, T latent frames, H W latent grid, 3 looks, 4 box.
+Axes: B batch, C channels of a map, P things, T latent frames, H W latent grid, E further numbers, 3 looks, 4 box.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ def maps_of(blocking: Blocking, height: int, width: int) -> Tensor:
     return blocking_maps(look_BP3, box_BTP4, height, width)
 
 
-def blocking_maps(look_BP3: Tensor, box_BTP4: Tensor, height: int, width: int) -> Tensor:
-    """Maps (B, C, T, H, W) of looks (indices, -1 for none) and boxes (see `kinora.core.blocking`).
+def blocking_maps(
+    look_BP3: Tensor, box_BTP4: Tensor, height: int, width: int, extra_BTPE: Tensor | None = None
+) -> Tensor:
+    """Maps (B, C, T, H, W) of looks (indices, -1 for none) and boxes (see `kinora.core.blocking`), and behind them of
+    any further numbers that are told of each thing.
 
     A thing weighs in a cell as much as of the cell lies in its box, and what stands lower in the picture, so nearer,
     covers what stands higher.
@@ -37,7 +40,8 @@ def blocking_maps(look_BP3: Tensor, box_BTP4: Tensor, height: int, width: int) -
     values_BPC = torch.cat(
         [functional.one_hot(look_BP3[..., i] + 1, len(LOOKS[i]) + 1)[..., 1:] for i in range(len(LOOKS))], dim=-1
     ).to(box_BTP4.dtype)
-    maps_BTCHW = box_BTP4.new_zeros(batch, frames, BLOCKING_CHANNELS, height, width)
+    extra = 0 if extra_BTPE is None else extra_BTPE.shape[-1]
+    maps_BTCHW = box_BTP4.new_zeros(batch, frames, BLOCKING_CHANNELS + extra, height, width)
     order_BTP = (box_BTP4[..., 1] + box_BTP4[..., 3]).argsort(dim=-1)
     rows_BT = torch.arange(batch, device=box_BTP4.device)[:, None].expand(batch, frames)
     columns_BT = torch.arange(frames, device=box_BTP4.device)[None].expand(batch, frames)
@@ -46,14 +50,15 @@ def blocking_maps(look_BP3: Tensor, box_BTP4: Tensor, height: int, width: int) -
         told_BTC = values_BPC[rows_BT, thing_BT]
         shape = (batch, frames, 1, height, width)
         right, low = across[1][rows_BT, columns_BT, thing_BT], down[1][rows_BT, columns_BT, thing_BT]
-        inside_BTCHW = torch.cat(
-            [
-                told_BTC[..., None, None].expand(*told_BTC.shape, height, width),
-                right[:, :, None, None, :].expand(shape),
-                low[:, :, None, :, None].expand(shape),
-            ],
-            dim=2,
-        )
+        inside = [
+            told_BTC[..., None, None].expand(*told_BTC.shape, height, width),
+            right[:, :, None, None, :].expand(shape),
+            low[:, :, None, :, None].expand(shape),
+        ]
+        if extra_BTPE is not None:
+            extra_BTE = extra_BTPE[rows_BT, columns_BT, thing_BT]
+            inside.append(extra_BTE[..., None, None].expand(*extra_BTE.shape, height, width))
+        inside_BTCHW = torch.cat(inside, dim=2)
         weight_BT1HW = weight_BTPHW[rows_BT, columns_BT, thing_BT][:, :, None]
         maps_BTCHW = torch.lerp(maps_BTCHW, inside_BTCHW, weight_BT1HW)
     return maps_BTCHW.transpose(1, 2)

@@ -9,15 +9,16 @@ Axes: P things, T latent frames, 3 looks (kind, colour, detail), 4 box.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from kinora.core.camera import CameraMove, spoken_move
 from kinora.core.errors import ShapeError
-from kinora.core.slots import COLOURS, HAIR_COLOURS, MATERIALS, SHAPES
+from kinora.core.slots import CAMERAS, COLOURS, HAIR_COLOURS, MATERIALS, SHAPES, SPEEDS
 
-__all__ = ["DETAILS", "KINDS", "LOOKS", "MOST_THINGS", "NOTHING", "Blocking"]
+__all__ = ["DETAILS", "FILMED", "KINDS", "LOOKS", "MOST_THINGS", "NOTHING", "Blocking"]
 
 KINDS = (*SHAPES, "figure", "animal", "rope", "panel")
 """What a thing can be. A string with its frame counts as a rope."""
@@ -25,6 +26,8 @@ DETAILS = (*MATERIALS, *(f"{hair} hair" for hair in HAIR_COLOURS))
 """A body's material or a figure's hair."""
 LOOKS = (KINDS, COLOURS, DETAILS)
 """The values of each look; a body's colour, a figure's clothes, an animal's coat."""
+FILMED = (CAMERAS, SPEEDS)
+"""What the camera does, and how fast where it moves."""
 NOTHING = -1
 """A look that a thing does not have; as a kind: no thing."""
 MOST_THINGS = 8
@@ -43,6 +46,8 @@ class Blocking:
     box_TP4: npt.NDArray[np.float32]
     position_T: npt.NDArray[np.float32]
     """Time of each row of boxes, in latent frames, rising."""
+    filmed: tuple[int, int] = (0, NOTHING)
+    """Indices into `FILMED`: a camera that stands still, unless said otherwise. Boxes are what it sees."""
 
     def __post_init__(self) -> None:
         things, times = len(self.look_P3), len(self.position_T)
@@ -56,15 +61,23 @@ class Blocking:
         """Without the clothes and hair of figures: for films whose portraits show them."""
         look_P3 = self.look_P3.copy()
         look_P3[look_P3[:, 0] == KINDS.index("figure"), 1:] = NOTHING
-        return Blocking(look_P3=look_P3, box_TP4=self.box_TP4, position_T=self.position_T)
+        return replace(self, look_P3=look_P3)
+
+    @property
+    def move(self) -> CameraMove:
+        """The camera's."""
+        kind, speed = self.filmed
+        return spoken_move(CAMERAS[kind], SPEEDS[max(speed, 0)])
+
+    def way(self, position_T: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """How far each thing's middle goes in a latent frame around some moments, right and down (T, P, 2)."""
+        step_TP4 = self.at(position_T + np.float32(1)).box_TP4 - self.at(position_T - np.float32(1)).box_TP4
+        return (step_TP4[..., :2] / 2).astype(np.float32)
 
     def at(self, position_T: npt.NDArray[np.float32]) -> Blocking:
         """Seen at other moments: on a straight line between those there are, still outside of them."""
         box_NT = self.box_TP4.reshape(len(self.position_T), -1).T
         between = [np.interp(position_T, self.position_T, row_T) for row_T in box_NT]
         box_TP4 = np.stack(between, axis=-1) if between else np.zeros((len(position_T), 0))
-        return Blocking(
-            look_P3=self.look_P3,
-            box_TP4=box_TP4.reshape(len(position_T), len(self.look_P3), 4).astype(np.float32),
-            position_T=position_T,
-        )
+        shape = len(position_T), len(self.look_P3), 4
+        return replace(self, box_TP4=box_TP4.reshape(shape).astype(np.float32), position_T=position_T)

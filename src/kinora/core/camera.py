@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,9 @@ from kinora.core.errors import InputError
 from kinora.core.poses import rotation_about
 from kinora.core.values import is_number
 
-__all__ = ["AMOUNTS", "FULL", "NAMED_MOVES", "CameraKey", "CameraMove", "CameraTrack", "camera_track"]
+__all__ = [
+    "AMOUNTS", "FULL", "NAMED_MOVES", "CameraKey", "CameraMove", "CameraTrack", "camera_track", "spoken_move",
+]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 
@@ -47,6 +50,17 @@ FARTHEST = MappingProxyType(
     {"x": 10.0, "y": 10.0, "z": 10.0, "pan": 3600.0, "tilt": 90.0, "roll": 3600.0, "orbit": 3600.0, "zoom": 3.0}
 )
 """How far a key of a path may go, either way: beyond it there is nothing to be seen, or nothing to be computed."""
+SPOKEN = MappingProxyType(
+    {
+        "pan": ("pan", 2.8, 7.5),
+        "tilt": ("tilt", 4.1, 10.0),
+        "roll": ("roll", 3.75, 10.0),
+        "zoom": ("zoom", 3.75, 10.0),
+        "dolly": ("forward", 3.3, 8.9),
+        "orbit": ("orbit", 3.7, 10.0),
+    }
+)
+"""What a move that is told in words comes to, slow and fast: as fast as in the clips the bundled model was taught."""
 RAMP_SECONDS = 0.4
 """A move starts from rest: its speed grows evenly for so long and is constant from then on."""
 UP_3 = np.array([0.0, -1.0, 0.0])
@@ -127,6 +141,18 @@ NAMED_MOVES = MappingProxyType(
     }
 )
 """Kling's four, and one that keeps the camera where it is."""
+
+
+def spoken_move(kind: str, speed: str) -> CameraMove:
+    """A move in the words of the slots `camera` and `camera_speed` (`kinora.core.slots`): `pan_left`, `slow`."""
+    name, _, way = kind.partition("_")
+    if name not in SPOKEN:
+        return CameraMove()
+    amount, slow, fast = SPOKEN[name]
+    negative = way in ("left", "down", "counterclockwise", "out") if name != "zoom" else way == "in"
+    size = fast if speed == "fast" else slow
+    amounts: dict[str, Any] = {amount: -size if negative else size}
+    return CameraMove(**amounts)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -70,7 +70,8 @@ class Plan:
     picture_first: bool = False
     """Whether a picture is imagined before the film, for guides to be drawn from."""
     sketch: int = 0
-    """Latent frames of the first window that are imagined before all of it; 0 for none."""
+    """Latent frames of the first window, or of the picture before it, that are imagined before all of it; 0 for none.
+    """
     sketch_steps: int = 0
     """Steps of their walk."""
     directed: bool = False

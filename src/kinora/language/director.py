@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from kinora.core.blocking import KINDS, LOOKS, MOST_THINGS, NOTHING, Blocking
 from kinora.language.encoder import EncoderLayer, TextEncoderConfig, gated
+from kinora.language.filmed import CameraHead
 from kinora.nn.attention import attend
 from kinora.nn.norms import RMSNorm
 from kinora.nn.rotary import rotary_table
@@ -51,6 +52,8 @@ class DirectorConfig:
     ffn_width: int = 512
     text_layers: int = 2
     """Layers of its own over the encoded words."""
+    films: bool = False
+    """Whether it says what the camera does; those of before do not."""
     positions: tuple[int, ...] = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20)
     """Moments that boxes are told at, in latent frames."""
 
@@ -151,6 +154,7 @@ class Director(nn.Module):
         # The last value of each look is "nothing"; as a kind it ends the sequence.
         self.looks = nn.ModuleList(Chain(width, [len(values) + 1]) for values in LOOKS)
         self.box = Chain(width, [len(values) for values in AXES])
+        self.camera = CameraHead(config.text_width) if config.films else None
         for module in (*self.words.modules(), *self.layers.modules()):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -158,9 +162,9 @@ class Director(nn.Module):
             for table in chain.told:
                 nn.init.normal_(table.weight, std=0.05)
 
-    def loss(self, text_BLD: Tensor, look_BP3: Tensor, box_BTP4: Tensor) -> Tensor:
+    def loss(self, text_BLD: Tensor, look_BP3: Tensor, box_BTP4: Tensor, filmed_B2: Tensor | None = None) -> Tensor:
         """Mean cross-entropy of looks plus that of boxes, a scalar. `look_BP3` with -1 for nothing, things first,
-        at least one in the batch; boxes at `config.positions`.
+        at least one in the batch; boxes at `config.positions`. With `filmed_B2`, plus that of what the camera does.
         """
         things = int((look_BP3[..., 0] != NOTHING).sum(dim=1).max())
         real_BP = look_BP3[:, :things, 0] != NOTHING
@@ -171,7 +175,8 @@ class Director(nn.Module):
             chain.embed([weight])[:, :, None] for chain, weight in zip(self._looks, look_weights, strict=True)
         ]
         told_BPSD = torch.cat([*looks_told, self.box.embed(box_weights)], dim=2)
-        state_BSD = self._states(told_BPSD.flatten(1, 2), self._words(text_BLD))
+        words_BLD = self._words(text_BLD)
+        state_BSD = self._states(told_BPSD.flatten(1, 2), words_BLD)
         # Token s is told by the state before it; one more kind, nothing, ends the sequence.
         state_BPSD = state_BSD[:, :-1].unflatten(1, (things, -1))
         ends_BD, nothing_B = state_BSD[:, -1:], torch.full_like(look_BP3[:, :1, 0], NOTHING)
@@ -183,13 +188,17 @@ class Director(nn.Module):
         ]
         each_BPT = real_BP[..., None].expand(-1, -1, len(self.config.positions))
         boxes = self._wrong(self.box, state_BPSD[:, :, len(LOOKS) :], box_weights, each_BPT)
-        return torch.stack([first, *others]).mean() + boxes
+        told = torch.stack([first, *others]).mean() + boxes
+        if self.camera is None or filmed_B2 is None:
+            return told
+        return told + self.camera.loss(words_BLD, _spoken(text_BLD), filmed_B2)
 
     @torch.no_grad()
     def direct(self, text_1LD: Tensor, seed: int) -> Blocking:
         """A blocking for one encoded text (1, L, D); the seed decides it. Everything happens on the CPU."""
         generator = torch.Generator().manual_seed(seed)
-        speech = Speech(self, self._words(text_1LD))
+        words_1LD = self._words(text_1LD)
+        speech = Speech(self, words_1LD)
         looks: list[list[int]] = []
         boxes: list[list[list[float]]] = []
         while len(looks) < MOST_THINGS:
@@ -214,7 +223,15 @@ class Director(nn.Module):
             look_P3=np.array(looks, dtype=np.int64).reshape(-1, len(LOOKS)),
             box_TP4=box_PT4.swapaxes(0, 1),
             position_T=np.array(self.config.positions, dtype=np.float32),
+            filmed=self._filmed(words_1LD),
         )
+
+    def _filmed(self, words_1LD: Tensor) -> tuple[int, int]:
+        """What the camera most likely does; a move that nobody asked for would be a surprise."""
+        if self.camera is None:
+            return 0, NOTHING
+        kind, speed = (int(logits_1V.argmax()) for logits_1V in self.camera(words_1LD, _spoken(words_1LD)))
+        return kind, speed if kind else NOTHING
 
     @property
     def _looks(self) -> list[Chain]:

@@ -44,6 +44,7 @@ def facts_of(manifest: Manifest, device: str = "cpu") -> ModelFacts:
         ffn_width=config.ffn_width,
         device=device,
         directs="director" in manifest.parts,
+        paints="painter" in manifest.parts,
         most_pixels=MOST_PIXELS if manifest.family else 0,
     )
 

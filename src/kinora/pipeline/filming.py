@@ -28,10 +28,12 @@ from kinora.pipeline.given import Given, Span
 from kinora.pipeline.imagining import NOBODY, Imagining, Listeners, Prompts, Walk
 from kinora.pipeline.memory import Chunk, Memory
 from kinora.pipeline.model import Model
+from kinora.pipeline.painting import Painting
 from kinora.pipeline.progress import Teller
 from kinora.pipeline.resident import Resident
 from kinora.pipeline.sketching import Sketch
 from kinora.pipeline.told import Told
+from kinora.presets import Sampling
 from kinora.transformer.conditions import Conditions
 
 __all__ = ["Filming"]
@@ -112,11 +114,8 @@ class Filming:
         if self._channels:
             conditions = self._told.with_pictures(conditions, self._pictures_beside(segment, memory), own)
         carried = {} if picture_BCTHW is None else {"picture": picture_BCTHW}
-        if index == 0 and self._plan.sketch:
-            sampling = self._model.preset.sampling_for(self._plan.request.quality)
-            sketch = Sketch.of(own, self._plan.sketch, sampling.sketch_cap)
-            carried = {"sketch": self._sketched(sketch, state, conditions, segment.prompt)}
-            state = sketch.follow(state, carried["sketch"])
+        if index == 0 and self._plan.sketch and not self._plan.picture_first:
+            state, carried = self._sketched(state, own, conditions, segment.prompt, _name(index))
         walk = Walk(
             name=_name(index),
             prompt=segment.prompt,
@@ -257,17 +256,41 @@ class Filming:
             return carried["picture"]
         state = self._with_references(self._noise(index, 1))
         conditions = self._told.of_picture(self._prompts[0][0], extra=state.position_BT.shape[1] - 1)
-        walk = Walk(name=f"{_name(index)} picture", prompt=0, kind="picture")
+        name, carried = f"{_name(index)} picture", {}
+        if self._plan.sketch:
+            state, carried = self._sketched(state, 1, conditions, 0, name)
+        walk = Walk(name=name, prompt=0, kind="picture", carried=carried)
         return self._imagining.latents(state, conditions, walk)[:, :, :1]
 
-    def _sketched(self, sketch: Sketch, state: LatentState, conditions: Conditions, prompt: int) -> Tensor:
-        """A few moments of the first window, imagined before all of it; an interrupted rest has them in its save."""
-        carried = self._imagining.carried(_name(0))
-        if carried:
-            return carried["sketch"]
-        count = len(sketch.places)
-        walk = Walk(name=f"{_name(0)} sketch", prompt=prompt, place=count // 2, kind="sketch")
-        return self._imagining.latents(sketch.state(state), sketch.conditions(conditions), walk)[:, :, :count]
+    def _sketched(
+        self, state: LatentState, own: int, conditions: Conditions, prompt: int, walk: str
+    ) -> tuple[LatentState, dict[str, Tensor]]:
+        """The state that follows a sketch of its first `own` frames, with the things painted that the director places;
+        and the sketch for a save of that walk. An interrupted rest has it in its save.
+        """
+        sampling = self._model.preset.sampling_for(self._plan.request.quality)
+        sketch = Sketch.of(own, self._plan.sketch, sampling.sketch_cap)
+        carried = dict(self._imagining.carried(walk))
+        if not carried:
+            count = len(sketch.places)
+            before = Walk(name=f"{walk} sketch", prompt=prompt, place=count // 2, kind="sketch")
+            latent_BCTHW = self._imagining.latents(sketch.state(state), sketch.conditions(conditions), before)
+            carried = {"sketch": latent_BCTHW[:, :, :count]}
+        state = sketch.follow(state, carried["sketch"])
+        if self._plan.directed and self._model.painter is not None:
+            blocking = self._told.blocking(self._prompts[prompt][0])
+            painting = Painting(self._model.painter, blocking, sketch, self._model.transformer.config.patch)
+            state = self._painted(painting, state, sampling)
+        return state, carried
+
+    def _painted(self, painting: Painting, state: LatentState, sampling: Sampling) -> LatentState:
+        """The state with what the director places drawn into it, seen by the camera that it tells of."""
+        if painting.moving:
+            state = painting.seen_moving(
+                state, self._drawing, self._model.codec.config.compression, frame_rate=self._plan.frame_rate,
+                cap=sampling.painted_cap,
+            )  # fmt: skip
+        return painting.paint(state, sampling.painted_cap)
 
     def _drawn_on(
         self, latent_BCTHW: Tensor, new_BCTHW: Tensor, segment: Segment, state: CodecState, show: OnFrames | None

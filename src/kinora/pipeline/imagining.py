@@ -84,7 +84,10 @@ class Imagining:
         found = self._saving.found(walk)
         if found is None or not found.carried:
             return {}
-        self._teller.skip("imagine", self._plan.sketch_steps if "sketch" in found.carried else self._plan.steps)
+        done = 0 if "sketch" in found.carried else self._plan.steps
+        if done == 0 or self._plan.picture_first:
+            done += self._plan.sketch_steps
+        self._teller.skip("imagine", done)
         return found.carried
 
     def latents(self, start: LatentState, conditions: Conditions, walk: Walk) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 
 from kinora.codec import Codec, CodecConfig
 from kinora.codec.protocol import AnyCodec
+from kinora.control.painter import Painter, PainterConfig
 from kinora.core.errors import InputError, WeightsError
 from kinora.language.director import Director, DirectorConfig
 from kinora.language.encoder import TextEncoder, TextEncoderConfig
@@ -54,6 +55,8 @@ class Model:
     """What matrix products are done in; latents and noise levels stay float32."""
     director: Director | None = None
     """What says where things stand before they are drawn, on the CPU."""
+    painter: Painter | None = None
+    """What draws the things that a director places."""
 
     @cached_property
     def text(self) -> TextModel:
@@ -95,6 +98,11 @@ def load_model(folder: Path, *, device: str | None = None) -> Model:
         director = Director(config_of(lambda values: DirectorConfig(**values), manifest, "director"))
         load_module(director, folder, "director.")
         director.eval().requires_grad_(requires_grad=False)
+    painter = None
+    if "painter" in manifest.parts:
+        painter = Painter(config_of(lambda values: PainterConfig(**values), manifest, "painter"))
+        load_module(painter, folder, "painter.")
+        painter.to(place).eval().requires_grad_(requires_grad=False)
     words = Words(Tokenizer.from_json(read_text(folder, VOCABULARY)), text)
     return Model(
         manifest=manifest,
@@ -103,6 +111,7 @@ def load_model(folder: Path, *, device: str | None = None) -> Model:
         transformer=transformer,
         sources={"codec": _here(codec), "transformer": _here(transformer), "text": _here(words)},
         director=director,
+        painter=painter,
         device=place,
         dtype=dtype,
     )

@@ -45,6 +45,8 @@ class ModelFacts:
     device: str = "cpu"
     directs: bool = False
     """Whether it has a director (`kinora.language.director`)."""
+    paints: bool = False
+    """Whether it has a painter (`kinora.control.painter`) beside."""
     most_pixels: int = 0
     """Pixels of the largest picture of a model that draws any size; 0 where it draws its own sizes alone."""
 
@@ -218,16 +220,18 @@ def _plan(
         alone=segments[0].alone,
     )
     picture_first = segments[0].alone and 0 not in places and needs_picture(request)
-    sketch = 0 if picture_first else _sketched(request, segments[0], sampling)
+    free = picture_first or _free(request, segments[0])
+    sketch = _sketched(1 if picture_first else segments[0].frames, sampling, facts) if free else 0
     caps = [_cap(request, preset, segments, index, pictured=0 in places) for index in range(len(segments))]
     kind: WalkKind = "picture" if latent.frames == 1 else "window"
-    if sketch:
+    if sketch and not picture_first:
         caps[0] = sampling.sketch_cap
     work = [(count, sampling.calls(kind, cap=cap)) for count, cap in zip(tokens, caps, strict=True)]
     if sketch:
         work.append((_tokens(latent, sketch + beside, facts.patch), sampling.calls("sketch")))
     if picture_first:
-        work.append((_tokens(latent, 1 + beside, facts.patch), sampling.calls("picture")))
+        cap = sampling.sketch_cap if sketch else 1.0
+        work.append((_tokens(latent, 1 + beside, facts.patch), sampling.calls("picture", cap=cap)))
     operations = sum(calls * facts.forward_operations(count) for count, calls in work)
     device = facts.device.partition(":")[0]
     pixel_count = pixels.frames * pixels.height * pixels.width
@@ -248,7 +252,7 @@ def _plan(
         picture_first=picture_first,
         sketch=sketch,
         sketch_steps=sampling.steps_for("sketch") if sketch else 0,
-        directed=facts.directs and (picture_first or _free(request, segments[0])),
+        directed=facts.directs and free,
         conditions=condition_lines(request),
     )
 
@@ -282,9 +286,13 @@ def _cap(request: Request, preset: Preset, segments: Sequence[Segment], index: i
     return preset.hold if pictured else 1.0
 
 
-def _sketched(request: Request, first: Segment, sampling: Sampling) -> int:
-    """Latent frames that are imagined before a film's first window: where nothing of it is known, and it is long."""
-    return sampling.sketch if _free(request, first) and first.frames > 2 * sampling.sketch else 0
+def _sketched(frames: int, sampling: Sampling, facts: ModelFacts) -> int:
+    """Latent frames that are imagined before all `frames` of a first window or picture of which nothing is known: where
+    it is long, or where a painter draws over the sketch.
+    """
+    if facts.directs and facts.paints:
+        return min(sampling.sketch, frames)
+    return sampling.sketch if frames > 2 * sampling.sketch else 0
 
 
 def _free(request: Request, first: Segment) -> bool:

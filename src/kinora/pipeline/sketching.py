@@ -60,12 +60,15 @@ class Sketch:
             thinned["control_BCTHW"] = control_BCTHW[:, :, self._rows(control_BCTHW.shape[2])]
         return replace(conditions, **thinned)
 
+    @property
+    def nearest_T(self) -> Tensor:
+        """For every frame of the window, which moment of the sketch is nearest."""
+        return (torch.arange(self.frames)[:, None] - torch.tensor(self.places)).abs().argmin(dim=1)
+
     def follow(self, state: LatentState, sketched_BCKHW: Tensor) -> LatentState:
         """The window's state with every frame known roughly, as the nearest moment of the sketch."""
-        place_K = torch.tensor(self.places)
-        nearest_T = (torch.arange(self.frames)[:, None] - place_K).abs().argmin(dim=1)
         clean_BCTHW, cap_BTHW = state.clean_BCTHW.clone(), state.cap_BTHW.clone()
-        clean_BCTHW[:, :, : self.frames] = sketched_BCKHW[:, :, nearest_T.to(sketched_BCKHW.device)]
+        clean_BCTHW[:, :, : self.frames] = sketched_BCKHW[:, :, self.nearest_T.to(sketched_BCKHW.device)]
         cap_BTHW[:, : self.frames] = self.cap
         return state.know_up_to(clean_BCTHW, torch.minimum(cap_BTHW, state.cap_BTHW))
 

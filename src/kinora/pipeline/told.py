@@ -16,6 +16,8 @@ from torch import Tensor
 from kinora.control.beside import lay_beside, pictures_on_grey
 from kinora.control.blocking import maps_of
 from kinora.control.frames import face_mask, mouth_windows, pose_of_track
+from kinora.core.blocking import Blocking
+from kinora.core.camera import CameraMove
 from kinora.core.conditions import Moves, Reference, Speech
 from kinora.core.plan import Plan, Segment
 from kinora.core.wording import condition_of
@@ -40,6 +42,7 @@ class Told:
         self._given = given
         self._drawing = drawing
         self._time = model.codec.config.compression.time
+        self._directed: Blocking | None = None
 
     def conditions(self, text_BLD: Tensor, segment: Segment, span: Span, *, extra: int) -> Conditions:
         """A prompt and what is told of a segment's window; `extra` frames stand beside it."""
@@ -47,6 +50,9 @@ class Told:
         before = 0 if segment.alone else segment.known + segment.anchors - 1
         frames_T = span.base + self._time * np.arange(-before, segment.frames + segment.anchors - before)
         moves, speech = condition_of(self._plan.request, Moves), condition_of(self._plan.request, Speech)
+        directed = self._plan.directed and not self._plan.picture_first and segment is self._plan.segments[0]
+        if directed and (move := self.blocking(text_BLD).move) != CameraMove():
+            moves = Moves(move=move)
         if moves is not None and self._model.transformer.config.pose_width and not self._plan.backward:
             track = self._given.track(moves, np.arange(int(frames_T[0]), int(frames_T[-1]) + 1))
             pose_T12 = pose_of_track(track, np.arange(len(frames_T)))
@@ -58,7 +64,7 @@ class Told:
             conditions = replace(
                 conditions, mouth_BTS=self._rows(mouth_TS, extra), face_BTHW=face_mask(face_BT3, height, width)
             )
-        if self._plan.directed and not self._plan.picture_first and segment is self._plan.segments[0]:
+        if directed:
             conditions = replace(conditions, control_BCTHW=self._blocking(text_BLD, len(frames_T), extra))
         return conditions
 
@@ -67,15 +73,21 @@ class Told:
         control_BCTHW = self._blocking(text_BLD, 1, extra) if self._plan.directed else None
         return Conditions(text_BLD=text_BLD, control_BCTHW=control_BCTHW)
 
+    def blocking(self, text_BLD: Tensor) -> Blocking:
+        """What the director says of the film's beginning under its first prompt; it is asked once."""
+        if self._directed is None:
+            director = self._model.director
+            assert director is not None
+            blocking = director.direct(text_BLD.float().cpu(), self._plan.request.seed)
+            with_face = condition_of(self._plan.request, Reference) is not None
+            self._directed = blocking.faceless() if with_face else blocking
+        return self._directed
+
     def _blocking(self, text_BLD: Tensor, frames: int, extra: int) -> Tensor:
         """What the director says of the film's first latent frames, as control maps (1, C, T, H, W)."""
-        director = self._model.director
-        assert director is not None
-        blocking = director.direct(text_BLD.float().cpu(), self._plan.request.seed)
-        if condition_of(self._plan.request, Reference) is not None:
-            blocking = blocking.faceless()
         latent = self._plan.latent
-        maps_BCTHW = maps_of(blocking.at(np.arange(frames, dtype=np.float32)), latent.height, latent.width)
+        blocking = self.blocking(text_BLD).at(np.arange(frames, dtype=np.float32))
+        maps_BCTHW = maps_of(blocking, latent.height, latent.width)
         return torch.nn.functional.pad(maps_BCTHW, (0, 0, 0, 0, 0, extra)).to(self._model.device)
 
     def with_pictures(self, conditions: Conditions, pictures: Mapping[int, Pixels], frames: int) -> Conditions:

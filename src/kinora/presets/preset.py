@@ -54,6 +54,8 @@ class Sampling:
     """Steps for these few, which decide what the film shows and cost little; 0 for as many as the film's."""
     sketch_cap: float = 0.7
     """Highest noise level of the window after them."""
+    painted_cap: float = 0.1
+    """The same where a painter has drawn what stands there (`pipeline.painting`)."""
 
     def guides(self, level: float) -> bool:
         """Whether there is guidance where the schedule stands at `level`."""

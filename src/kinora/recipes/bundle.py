@@ -28,8 +28,9 @@ STORAGE: Mapping[str, Storage] = {
     "codec": "float32",  # its linear half is exact to 10 dB more than bfloat16 can carry
     "text": "bfloat16",
     "transformer": "bfloat16",
-    "director": "bfloat16",
-    "reader": "bfloat16",
+    "director": "int8",
+    "painter": "bfloat16",
+    "reader": "int8",
 }
 SIZES_256 = {"1:1": (256, 256), "16:9": (192, 320), "9:16": (320, 192)}
 """Picture (height, width) by aspect, for a model trained on squares of 256; others are in proportion."""
@@ -43,6 +44,7 @@ def bundle_recipe(
     text: Path,
     transformer: Path,
     director: Path | None = None,
+    painter: Path | None = None,
     reader: Path | None = None,
     storage: Mapping[str, Storage] | None = None,
     few_steps: int | None = None,
@@ -58,7 +60,8 @@ def bundle_recipe(
     Raises `InputError` for parts that do not belong together, `WeightsError` for a part that cannot be read.
     """
     paths = {"codec": codec, "text": text, "transformer": transformer}
-    paths |= {kind: path for kind, path in (("director", director), ("reader", reader)) if path is not None}
+    beside = {"director": director, "painter": painter, "reader": reader}
+    paths |= {kind: path for kind, path in beside.items() if path is not None}
     parts = {kind: load_part(path, kind) for kind, path in paths.items()}
     _check(parts)
     tensors: dict[str, Tensor] = {
@@ -149,6 +152,11 @@ def _check(parts: Mapping[str, Part]) -> None:
             f"{parts['text'].config['width']}; bundle the text encoder that was trained with it."
         )
     _check_director(parts)
+    if "painter" in parts and parts["painter"].config["channels"] != parts["codec"].config["channels"]:
+        raise InputError(
+            f"The painter draws latents of {parts['painter'].config['channels']} channels, the codec reads "
+            f"{parts['codec'].config['channels']}; bundle the codec that its library was encoded with."
+        )
 
 
 def _check_director(parts: Mapping[str, Part]) -> None:

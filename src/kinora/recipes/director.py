@@ -44,17 +44,18 @@ def director_recipe(
     runs (by default in the run's folder), `start` a trained director to go on from.
     """
     text, tokenizer = load_text(text_path)
-    settings = DirectorConfig(text_width=text.config.width)
+    settings = DirectorConfig(text_width=text.config.width, films=True)
     begun = None if start is None else load_part(start, "director")
     torch.manual_seed(config.seed)
-    model = Director(settings if begun is None else DirectorConfig(**begun.config))
+    model = Director(settings if begun is None else DirectorConfig(**{**begun.config, "films": True}))
     if begun is not None:
         if model.config.text_width != text.config.width:
             raise InputError(
                 f"{start} reads text of width {model.config.text_width}, {text_path} gives {text.config.width}; give "
                 "the director's own text encoder, or train a new one."
             )
-        model.load_state_dict({name: tensor.float() for name, tensor in begun.tensors.items()})
+        state = {**model.state_dict(), **{name: tensor.float() for name, tensor in begun.tensors.items()}}
+        model.load_state_dict(state)  # one of before says nothing of the camera, and learns it now
     kept, positions = folder if scripts is None else scripts, model.config.positions
     tasks = script_tasks(kept, mixes, scenes, positions, first_seed=FIRST_SEED, split="train")
     pool = read_scripts(

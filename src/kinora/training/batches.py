@@ -29,8 +29,6 @@ __all__ = ["Batch", "Batches", "ClipBatches", "ManyBatches", "step_rng", "token_
 
 FIRST_PLACE = 0.7
 """Share of portraits that stand at the first place for references: most films have one."""
-SPREAD_CLIPS = 256
-"""Clips whose latents tell how wide each channel spreads."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,10 +152,7 @@ class ClipBatches:
 
     def spread(self) -> tuple[float, ...]:
         """Standard deviation of each latent channel over some clips spread over the library."""
-        clips_B = np.unique(np.linspace(0, len(self._library) - 1, SPREAD_CLIPS).astype(np.int64))
-        frames_BT = np.tile(np.arange(self.kept), (len(clips_B), 1))
-        spread_C = self._latents.take(clips_B, frames_BT, self._device).std(dim=(0, 2, 3, 4))
-        return tuple(round(max(value, 1e-3), 4) for value in spread_C.tolist())
+        return self._latents.spread()
 
     def batch(self, seed: int, step: int, *, size: int, latent_frames: int, references: bool = False) -> Batch:
         """The batch of one step: `size` random clips, `latent_frames` of each one's kept latent frames (0 always).

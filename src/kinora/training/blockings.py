@@ -68,8 +68,8 @@ class BlockingSet:
             if not _path(library.stem(at)).exists():
                 write_blockings(library.stem(at), _of_shard(library, at))
         shards = [np.load(_path(library.stem(at))) for at in range(len(library.shards))]
-        self._look_NP3 = np.concatenate([shard["look"] for shard in shards])
-        self._box_NKP4 = np.concatenate([shard["box"] for shard in shards])
+        self.look_NP3 = np.concatenate([shard["look"] for shard in shards])
+        self.box_NKP4 = np.concatenate([shard["box"] for shard in shards])
 
     def take(
         self,
@@ -84,8 +84,8 @@ class BlockingSet:
         """Control maps (B, C, T, h, w) of chosen clips at chosen ones of their kept latent frames, each thing a little
         off its place; with `faceless`, figures have neither clothes nor hair (a portrait shows them).
         """
-        look_BP3 = self._look_NP3[clips_B].astype(np.int64)
-        box_BTP4 = self._box_NKP4[clips_B[:, None], frames_BT].astype(np.float32)
+        look_BP3 = self.look_NP3[clips_B].astype(np.int64)
+        box_BTP4 = self.box_NKP4[clips_B[:, None], frames_BT].astype(np.float32)
         unsaid_BP = rng.random(look_BP3.shape[:2]) < UNSAID
         if faceless:
             unsaid_BP |= look_BP3[..., 0] == KINDS.index("figure")

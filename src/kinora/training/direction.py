@@ -55,6 +55,7 @@ class ScriptPool:
     """For every scene, one text for every entry of `CAPTIONS`."""
     look_NP3: npt.NDArray[np.int8]
     box_NTP4: npt.NDArray[np.float16]
+    filmed_N2: npt.NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -67,7 +68,7 @@ def script_tasks(
     last = first_seed + scenes
     return [
         ScriptTask(
-            path=folder / f"scripts-{mix}-{split}-{start}-{min(start + POOL_SCENES, last)}.npz",
+            path=folder / f"script-{mix}-{split}-{start}-{min(start + POOL_SCENES, last)}.npz",
             seeds=range(start, min(start + POOL_SCENES, last)), mix=mix, split=split, positions=positions,
         )
         for mix in mixes
@@ -88,18 +89,21 @@ def read_scripts(
         texts=[texts for file in files for texts in json.loads(file["texts"].tobytes())],
         look_NP3=np.concatenate([file["look"] for file in files]),
         box_NTP4=np.concatenate([file["box"] for file in files]),
+        filmed_N2=np.concatenate([file["filmed"] for file in files]),
     )
 
 
 def _write(task: ScriptTask) -> None:
     scenes = [clip_scene(seed, split=task.split, mix=task.mix) for seed in task.seeds]
     positions = np.array(task.positions)
-    look, box = stacked([clip_blocking(scene, simulate(scene), positions) for scene in scenes])
+    blockings = [clip_blocking(scene, simulate(scene), positions) for scene in scenes]
+    look, box = stacked(blockings)
     texts = json.dumps([captions_of(scene) for scene in scenes], ensure_ascii=False)
     held: dict[str, Any] = {
         "texts": np.frombuffer(texts.encode("utf-8"), dtype=np.uint8),
         "look": look,
         "box": box,
+        "filmed": np.array([blocking.filmed for blocking in blockings], dtype=np.int8),
     }
     task.path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(task.path, lambda file: np.savez_compressed(file, allow_pickle=False, **held))
@@ -144,7 +148,8 @@ class DirectorJob:
         ids_BL = torch.from_numpy(tokens_BL[:, :longest].astype(np.int64)).to(self._device)
         look_BP3 = torch.from_numpy(self._pool.look_NP3[chosen_B].astype(np.int64)).to(self._device)
         box_BTP4 = torch.from_numpy(self._pool.box_NTP4[chosen_B].astype(np.float32)).to(self._device)
-        return self.model.loss(self._text(ids_BL), look_BP3, box_BTP4)
+        filmed_B2 = torch.from_numpy(self._pool.filmed_N2[chosen_B].astype(np.int64)).to(self._device)
+        return self.model.loss(self._text(ids_BL), look_BP3, box_BTP4, filmed_B2)
 
     def sheet(self, tensors: Mapping[str, Tensor], path: Path) -> None:
         """Nothing to see."""

@@ -26,6 +26,9 @@ from kinora.training.parts import load_codec
 
 __all__ = ["FrameEncoder", "LatentSet", "encode_library", "encoder_key"]
 
+SPREAD_CLIPS = 256
+"""Clips whose latents tell how wide each channel spreads."""
+
 
 def encoder_key(codec: Codec) -> str:
     """A name for what the encoder does: eight hex digits over its tensors. A better decoder keeps the name."""
@@ -102,6 +105,13 @@ class LatentSet:
     def shape(self) -> tuple[int, ...]:
         """Of one clip: (K, C, h, w)."""
         return tuple(self._parts[0].shape[1:])
+
+    def spread(self) -> tuple[float, ...]:
+        """Standard deviation of each channel over some clips spread over the library."""
+        clips_B = np.unique(np.linspace(0, len(self) - 1, SPREAD_CLIPS).astype(np.int64))
+        frames_BT = np.tile(np.arange(self.shape[0]), (len(clips_B), 1))
+        spread_C = self.take(clips_B, frames_BT, "cpu").std(dim=(0, 2, 3, 4))
+        return tuple(round(max(value, 1e-3), 4) for value in spread_C.tolist())
 
     def load(self, device: str) -> None:
         """Hold everything on `device`, so that a batch is one index operation (a GPU has room for it)."""

@@ -10,7 +10,7 @@ from kinora.world.mix import RICHEST_MIX, SIMPLE_MIX, TRAINING_MIX, WIDE_MIX, Mi
 from kinora.world.sampler import sample_scene
 from kinora.world.scene import Scene
 
-__all__ = ["MIXES", "READER_MIXES", "clip_scene", "mix_named"]
+__all__ = ["MIXES", "READER_MIXES", "clip_scene", "clip_split", "mix_named"]
 
 MIXES: dict[str, Mix] = {"training": TRAINING_MIX, "simple": SIMPLE_MIX, "richest": RICHEST_MIX, "wide": WIDE_MIX}
 READER_MIXES = ("reader", "wide-reader")
@@ -28,11 +28,16 @@ def mix_named(name: str) -> Mix:
     return MIXES[name]
 
 
-def clip_scene(seed: int, *, split: str = "train", mix: str = "training") -> Scene:
-    """The scene of one clip. The reader's mixes choose the split of each clip themselves: a judge knows all of them."""
-    if mix in READER_MIXES:
-        from kinora.training.reader_truth import reader_split  # as above
+def clip_split(seed: int, *, split: str, mix: str) -> str:
+    """The split of one clip. The reader's mixes choose it themselves: a judge knows all of them."""
+    if mix not in READER_MIXES:
+        return split
+    from kinora.training.reader_truth import reader_split  # as above
 
-        split = reader_split(seed)
-    scene = sample_scene(seed, split=split, mix=mix_named(mix))
+    return reader_split(seed)
+
+
+def clip_scene(seed: int, *, split: str = "train", mix: str = "training") -> Scene:
+    """The scene of one clip."""
+    scene = sample_scene(seed, split=clip_split(seed, split=split, mix=mix), mix=mix_named(mix))
     return mirror(scene) if np.random.default_rng([seed, 0x0C11B]).random() < 0.5 else scene

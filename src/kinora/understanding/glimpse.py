@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinora.understanding.blocks import ConvBlock
+from kinora.nn.convolution import ConvBlock
 from kinora.understanding.moments import COLOURS
 
 __all__ = ["LEAST", "PIECE", "Glimpse", "cut"]

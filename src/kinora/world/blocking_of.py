@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kinora.core.blocking import DETAILS, KINDS, MOST_THINGS, NOTHING, Blocking
-from kinora.core.slots import COLOURS
+from kinora.core.slots import CAMERAS, COLOURS, SPEEDS
 from kinora.world.parts import ANIMAL_OWNER, FIGURE_OWNER, PANEL_OWNER, ROPE_OWNER, Part
 from kinora.world.scene import Scene, States
 from kinora.world.solids import scene_parts
@@ -39,7 +39,13 @@ def scene_blocking(scene: Scene, states: States, position_T: npt.NDArray[np.floa
         look_P3=np.array([looks[owner] for owner in owners], dtype=np.int64).reshape(-1, 3),
         box_TP4=np.stack(boxes, axis=1).astype(np.float32) if boxes else np.zeros((frames, 0, 4), dtype=np.float32),
         position_T=position_T,
+        filmed=_filmed(scene),
     )
+
+
+def _filmed(scene: Scene) -> tuple[int, int]:
+    camera = scene.camera
+    return CAMERAS.index(camera.kind), NOTHING if camera.kind == "still" else SPEEDS.index(camera.speed)
 
 
 def _look(scene: Scene, owner: int) -> tuple[int, int, int] | None:
