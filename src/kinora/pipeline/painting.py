@@ -72,17 +72,13 @@ class Painting:
         moments_TCHW = state.clean_BCTHW[0, :, :frames].transpose(0, 1)
         grid = moments_TCHW.shape[-2:]
         look_TP3, box_TP4, way_TP2 = self._told(position_T, state.clean_BCTHW.device)
-        if not self.moving:
-            stood_T1HW = _around(painted_cells(look_TP3, self._told(place_T, look_TP3.device)[1], *grid))
-        else:
-            stood_T1HW = None
+        stood_TP4 = self._told(place_T, look_TP3.device)[1]
+        stood_T1HW = None if self.moving else _around(painted_cells(look_TP3, stood_TP4, *grid))
         first_T = torch.arange(frames, device=look_TP3.device) == 0
         drawn_TCHW, _ = self._painter(moments_TCHW, look_TP3, box_TP4, way_TP2, first_T, stood_T1HW)
-        stands_THW = (
-            self._of_tokens(functional.max_pool2d(painted_cells(look_TP3, box_TP4, *grid)[:, 0], self._patch)) > 0
-        )
+        token_THW = functional.max_pool2d(painted_cells(look_TP3, box_TP4, *grid)[:, 0], self._patch)
         cap_THW = state.cap_BTHW[0, :frames]
-        cap_THW = torch.where(stands_THW, cap_THW.clamp(max=cap), cap_THW)
+        cap_THW = torch.where(self._of_tokens(token_THW) > 0, cap_THW.clamp(max=cap), cap_THW)
         return _with(state, drawn_TCHW.transpose(0, 1)[None].float(), cap_THW[None])
 
     def _bare(self, first_BC1HW: Tensor) -> Tensor:

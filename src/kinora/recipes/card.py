@@ -22,7 +22,19 @@ from kinora.weights.quantise import SCALE_SUFFIX
 
 __all__ = ["card_recipe", "model_card", "stored_parts"]
 
-SHOWN = ("width", "layers", "heads", "ffn_width", "channels", "patch", "text_length", "length", "vocabulary", "size")
+SHOWN = (
+    "width",
+    "layers",
+    "heads",
+    "ffn_width",
+    "channels",
+    "patch",
+    "text_length",
+    "length",
+    "vocabulary",
+    "size",
+    "widths",
+)
 """What of a part's configuration tells its size."""
 NOTED = ("linear_psnr", "psnr", "read_back", "strayed", "held_out")
 """What a recipe found at the end of its own run."""
@@ -119,7 +131,7 @@ def _sampling(manifest: Manifest, preset: Preset) -> list[str]:
         "",
         *table(head, rows),
         *_directed(manifest),
-        *_sketched(preset),
+        *_sketched(manifest, preset),
         *_renewed(preset),
         *_distilled(manifest),
     ]
@@ -148,13 +160,16 @@ def _directed(manifest: Manifest) -> list[str]:
     return ["", "Before all that its director reads the prompt and says what stands where in the film's first window."]
 
 
-def _sketched(preset: Preset) -> list[str]:
-    """How a film's first window is walked, where that is in two parts."""
+def _sketched(manifest: Manifest, preset: Preset) -> list[str]:
+    """How a film's first window is walked, where that is in two parts, and what is painted between them."""
     lines = []
-    for few, shift, cap in {(one.sketch, one.sketch_shift, one.sketch_cap) for one in preset.sampling.values()}:
+    ways = {(one.sketch, one.sketch_shift, one.sketch_cap, one.painted_cap) for one in preset.sampling.values()}
+    for few, shift, cap, painted in sorted(ways):
         if few:
             first, then = f"{few} moments of it at shift {shift:g}", f"all of it from noise level {cap:g}"
             lines += ["", f"A film's first window is walked twice: {first}, then {then}, each frame near its moment."]
+        if few and {"director", "painter"} <= manifest.parts.keys():
+            lines[-1] += f" Between the two its painter draws what stands where, known up to level {painted:g}."
     return lines
 
 

@@ -76,7 +76,7 @@ def encode_library(
     """Encode every shard that has frames but no latents of this encoder yet."""
     for done, shard in enumerate(shards):
         stem = folder / f"shard-{shard:05d}"
-        if not encoder.path(stem).exists():
+        if not encoder.path(stem).exists() and frames_path(folder, shard).exists():
             frames_NFHW3 = np.load(frames_path(folder, shard), mmap_mode="r")
             save_array(encoder.path(stem), encoder.encode_frames(frames_NFHW3))
         if on_progress is not None:
