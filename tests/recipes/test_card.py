@@ -164,6 +164,11 @@ def test_a_director_is_told_with_the_scenes_that_nobody_rendered() -> None:
     assert "| director | 8 | never rendered | 11 | train | wide |" in section(card, "Data")
     assert "held out 1.25" in section(card, "Recipe and compute")
     assert "its director reads the prompt" not in model_card(MANIFEST, STORED)
+    sampling = {"standard": {"steps": 5, "guidance": 6.0, "sketch": 4, "painted_cap": 0.2}}
+    painting = dataclasses.replace(MANIFEST, parts={**parts, "painter": {"widths": [8, 8, 8]}}, sampling=sampling)
+    assert "its painter draws what stands where, known up to level 0.2" in model_card(painting, STORED)
+    without = dataclasses.replace(painting, parts=parts)
+    assert "its painter draws" not in model_card(without, STORED)
 
 
 def test_measurements_stand_side_by_side() -> None:

@@ -206,6 +206,9 @@ def test_a_bundle_says_how_its_films_are_sketched() -> None:
     }  # fmt: skip
     preset = preset_for("one of mine", json.loads(json.dumps(table)))
     assert preset.sampling_for("standard").sketch == 5
+    # What a painter draws anew needs no room to move.
+    painted = sampling_table({}, few_steps=8, sketch=5, painted=True)
+    assert painted["standard"]["sketch_cap"] < table["standard"]["sketch_cap"] == tiny().sampling["standard"].sketch_cap
 
 
 def test_a_model_without_a_table_is_sampled_as_its_preset_says(work: Path) -> None:

@@ -28,7 +28,6 @@ def tiny() -> Preset:
                 renewal=1.0,
                 sketch_shift=6.0,
                 sketch_steps=2 * steps,
-                sketch_cap=0.5,
             )
             for quality, steps in (("draft", 8), ("standard", 16), ("pro", 40))
         },

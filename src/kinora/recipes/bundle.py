@@ -32,6 +32,8 @@ STORAGE: Mapping[str, Storage] = {
     "painter": "bfloat16",
     "reader": "int8",
 }
+PAINTED_SKETCH_CAP = 0.5
+"""How far a window may stray from a sketch whose things are painted anew; without a painter they must still move."""
 SIZES_256 = {"1:1": (256, 256), "16:9": (192, 320), "9:16": (320, 192)}
 """Picture (height, width) by aspect, for a model trained on squares of 256; others are in proportion."""
 
@@ -78,7 +80,7 @@ def bundle_recipe(
             **({} if probe is None else {"probe": _probed(probe)}),
             "bundle": {"kinora": __version__, "commit": _commit(), "torch": str(torch.__version__)},
         },
-        sampling=sampling_table(parts["transformer"].record, few_steps, sketch),
+        sampling=sampling_table(parts["transformer"].record, few_steps, sketch, painted="painter" in parts),
     )
     chosen = STORAGE if storage is None else storage
     texts = {VOCABULARY: parts["text"].record["vocabulary"]}
@@ -86,9 +88,10 @@ def bundle_recipe(
 
 
 def sampling_table(
-    record: Mapping[str, Any], few_steps: int | None = None, sketch: int = 0
+    record: Mapping[str, Any], few_steps: int | None = None, sketch: int = 0, *, painted: bool = False
 ) -> dict[str, dict[str, Any]]:
     """How a transformer with this training record wants to be sampled, by quality; empty when as its preset says.
+    Where a painter draws the things, the sketch that is followed needs to be left less room.
 
     Raises `InputError` when `few_steps` are others than it was taught.
     """
@@ -111,7 +114,12 @@ def sampling_table(
     elif few_steps is not None:
         table |= {quality: replace(table[quality], steps=few_steps) for quality in ("draft", "standard")}
     # With guidance taught alone, pro is the full sampler at half the calls, as true as the student is to its teacher.
-    return {quality: asdict(replace(sampling, sketch=sketch)) for quality, sampling in table.items()}
+    return {
+        quality: asdict(
+            replace(sampling, sketch=sketch, sketch_cap=PAINTED_SKETCH_CAP if painted else sampling.sketch_cap)
+        )
+        for quality, sampling in table.items()
+    }
 
 
 def _probed(path: Path) -> dict[str, Any]:
