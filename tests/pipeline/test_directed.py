@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interrupting import interrupted
 
 import kinora
 from kinora.control.blocking import BLOCKING_CHANNELS, maps_of
@@ -15,15 +16,13 @@ from kinora.control.painter import Painter, PainterConfig
 from kinora.core.blocking import KINDS, NOTHING, Blocking
 from kinora.core.camera import CameraMove
 from kinora.core.conditions import Keyframe, Moves, Reference
-from kinora.core.errors import Cancelled
 from kinora.core.materials import Still
 from kinora.core.request import Request
 from kinora.core.slots import CAMERAS, SPEEDS
 from kinora.flow.state import LatentState
 from kinora.language.director import Director, DirectorConfig
-from kinora.pipeline import Pipeline, Progress
+from kinora.pipeline import Pipeline
 from kinora.pipeline.imagining import Imagining, Walk
-from kinora.pipeline.saving import Saves
 from kinora.pipeline.sketching import Sketch
 from kinora.presets import Sampling
 from kinora.transformer.conditions import Conditions, Prepared
@@ -259,19 +258,7 @@ def test_figures_that_a_portrait_shows_are_not_painted(painting: Pipeline, monke
 @pytest.mark.parametrize("left", [1, 2, 3])
 def test_interrupted_a_painted_film_goes_on_to_the_same_bytes(painting: Pipeline, request_: Request, left: int):
     whole = painting.generate(request_).frames_FHWC
-    kept: list[bytes] = []
-    steps = 0
-
-    def pull_the_plug(progress: Progress) -> None:
-        nonlocal steps
-        steps += progress.stage == "imagine" and progress.seconds_left is not None
-        if steps == left:
-            raise Cancelled("the power went")
-
-    with pytest.raises(Cancelled):
-        list(painting.stream(request_, on_progress=pull_the_plug, saves=Saves(every=1, keep=kept.append)))
-    chunks = list(painting.stream(request_, saves=Saves(every=1, keep=kept.append, found=kept[-1])))
-    assert np.array_equal(np.concatenate([chunk.frames_FHWC for chunk in chunks]), whole)
+    assert np.array_equal(interrupted(painting, request_, left)[0], whole)
 
 
 def test_an_empty_stage_stays_empty(painting: Pipeline, monkeypatch: pytest.MonkeyPatch):

@@ -9,17 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interrupting import interrupted
 from torch import Tensor
 
 import kinora
 from kinora.core.clip import Clip
 from kinora.core.conditions import Continue, Keyframe, Reference
-from kinora.core.errors import Cancelled
 from kinora.core.materials import Footage, Still
 from kinora.core.request import Request
 from kinora.flow.state import initial_state
 from kinora.pipeline import Pipeline, Progress
-from kinora.pipeline.saving import Saves
 from kinora.pipeline.sketching import Sketch
 from kinora.presets import Sampling
 from kinora.transformer.conditions import Conditions, Prepared
@@ -138,20 +137,6 @@ def test_interrupted_in_sketch_or_film_it_goes_on_to_the_same_bytes(load: Callab
     first = 2 * STEPS - MOVES
     pipeline = load(sketch=5, sketch_steps=first, renewal=1.0)
     whole = pipeline.generate(FILM).frames_FHWC
-    kept: list[bytes] = []
-    steps = 0
-
-    def pull_the_plug(progress: Progress) -> None:
-        nonlocal steps
-        steps += progress.stage == "imagine" and progress.seconds_left is not None
-        if steps == left:
-            raise Cancelled("the power went")
-
-    with pytest.raises(Cancelled):
-        list(pipeline.stream(FILM, on_progress=pull_the_plug, saves=Saves(every=1, keep=kept.append)))
-    steps = -100
-    chunks = list(
-        pipeline.stream(FILM, on_progress=pull_the_plug, saves=Saves(every=1, keep=kept.append, found=kept[-1]))
-    )
-    assert np.array_equal(np.concatenate([chunk.frames_FHWC for chunk in chunks]), whole)
-    assert steps + 100 <= first + MOVES - left + 4, "nothing is made twice"
+    again, steps = interrupted(pipeline, FILM, left)
+    assert np.array_equal(again, whole)
+    assert steps <= first + MOVES - left + 4, "nothing is made twice"

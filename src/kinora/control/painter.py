@@ -48,7 +48,11 @@ class PainterConfig:
 
 def painted_cells(look_NP3: Tensor, box_NP4: Tensor, height: int, width: int) -> Tensor:
     """Which latent cells (N, 1, H, W) a painter draws, 1 or 0: all that things reach, and half a cell around."""
-    maps_NMHW = _maps(look_NP3, box_NP4, None, height, width)
+    return _cells(_maps(look_NP3, box_NP4, None, height, width))
+
+
+def _cells(maps_NMHW: Tensor) -> Tensor:
+    """The same from the finer control maps."""
     reached_N1HW = (maps_NMHW[:, : len(KINDS)].sum(dim=1, keepdim=True) > 0).float()
     around_N1HW = functional.max_pool2d(reached_N1HW, 3, stride=1, padding=1)
     return functional.max_pool2d(around_N1HW, FINER)
@@ -92,11 +96,11 @@ class Painter(nn.Module):
         stands behind.
         """
         height, width = clean_NCHW.shape[-2:]
-        cells_N1HW = painted_cells(look_NP3, box_NP4, height, width)
+        extra_NPE = torch.cat([way_NP2, box_NP4[..., 2:].clamp(min=1e-2).log()], dim=-1)
+        finer_NMHW = _maps(look_NP3, box_NP4, extra_NPE, height, width)
+        maps_NMHW, cells_N1HW = functional.pixel_unshuffle(finer_NMHW, FINER), _cells(finer_NMHW)
         if gone_N1HW is not None:
             cells_N1HW = torch.maximum(cells_N1HW, gone_N1HW)
-        extra_NPE = torch.cat([way_NP2, box_NP4[..., 2:].clamp(min=1e-2).log()], dim=-1)
-        maps_NMHW = functional.pixel_unshuffle(_maps(look_NP3, box_NP4, extra_NPE, height, width), FINER)
         first_N1HW = first_N.to(clean_NCHW)[:, None, None, None].expand_as(cells_N1HW)
         around_NCHW = clean_NCHW / self.spread_C11 * (1 - cells_N1HW)
         seen_NHW = torch.cat([around_NCHW, cells_N1HW, first_N1HW, maps_NMHW], dim=1)

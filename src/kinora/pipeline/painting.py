@@ -72,7 +72,7 @@ class Painting:
         moments_TCHW = state.clean_BCTHW[0, :, :frames].transpose(0, 1)
         grid = moments_TCHW.shape[-2:]
         look_TP3, box_TP4, way_TP2 = self._told(position_T, state.clean_BCTHW.device)
-        stood_TP4 = self._told(place_T, look_TP3.device)[1]
+        stood_TP4 = torch.from_numpy(self._blocking.at(place_T).box_TP4).to(look_TP3.device)
         stood_T1HW = None if self.moving else _around(painted_cells(look_TP3, stood_TP4, *grid))
         first_T = torch.arange(frames, device=look_TP3.device) == 0
         drawn_TCHW, _ = self._painter(moments_TCHW, look_TP3, box_TP4, way_TP2, first_T, stood_T1HW)

@@ -19,6 +19,7 @@ from torch import Tensor
 from kinora.control.painter import Painter, painted_cells
 from kinora.core.blocking import MOST_THINGS, NOTHING
 from kinora.core.errors import InputError
+from kinora.core.shapes import Compression
 from kinora.training.batches import step_rng
 from kinora.training.blockings import BlockingSet, clip_blocking
 from kinora.training.files import write_atomically
@@ -145,7 +146,7 @@ def _ways(library: Library, at: int) -> npt.NDArray[np.float16]:
         for row, clip in enumerate(clips):
             scene = library.scene(clip)
             states = simulate(scene)
-            last = (len(states.time_F) - 1) // 4
+            last = Compression().latent_frame_of(len(states.time_F) - 1)
             blocking = clip_blocking(scene, states, np.arange(last + 1))
             way_NKP2[row, :, : len(blocking.look_P3)] = blocking.way(library.positions_NT[clip].astype(np.float32))
         write_atomically(path, lambda file: np.savez(file, allow_pickle=False, way=way_NKP2))
