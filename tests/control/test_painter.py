@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from kinora.control.painter import Painter, PainterConfig, painted_cells
+from kinora.control.painter import Painter, PainterConfig, edge_waves, painted_cells
 from kinora.core.blocking import KINDS, NOTHING
 
 CONFIG = PainterConfig(channels=2, spread=(2.0, 0.5), widths=(16, 16, 16), depths=(1, 1, 1))
 CUBE, BALL = KINDS.index("cube"), KINDS.index("sphere")
 
 
-def fresh() -> Painter:
+def fresh(*, edges: bool = False) -> Painter:
     torch.manual_seed(0)
-    return Painter(CONFIG)
+    return Painter(replace(CONFIG, edges=edges))
 
 
 def things(*boxes: tuple[float, float, float, float], kind: int = BALL) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,9 +66,39 @@ def test_what_is_not_painted_stays_to_the_bit_and_what_is_does_not_show_through(
 @pytest.mark.parametrize("grid", [(8, 8), (12, 20), (10, 6), (2, 2)])
 def test_any_grid(grid: tuple[int, int]):
     look, box, way = things((0.0, 0.0, 0.4, 0.4))
-    drawn, cells = fresh()(torch.zeros(1, 2, *grid), look, box, way, FIRST)
-    assert drawn.shape == (1, 2, *grid)
-    assert cells.shape == (1, 1, *grid)
+    for edges in (False, True):
+        drawn, cells = fresh(edges=edges)(torch.zeros(1, 2, *grid), look, box, way, FIRST)
+        assert drawn.shape == (1, 2, *grid)
+        assert cells.shape == (1, 1, *grid)
+
+
+def test_waves_tell_where_within_a_cell_an_edge_lies():
+    """Two boxes that cover the same cells and differ by a quarter of one."""
+    look, box, _ = things((0.0, 0.0, 0.4, 0.4))
+    moved = box + torch.tensor([0.0625, 0.0, 0.0, 0.0])
+    one, other = (edge_waves(look, each, 8, 8)[0] for each in (box, moved))
+    left_HW = one[0] * 6  # cells are a quarter wide, so the left edge, at -0.4, lies 1.1 inside of column 3
+    assert left_HW[4, 3].item() == pytest.approx(1.1)
+    assert (other[0] * 6)[4, 3].item() == pytest.approx(0.85)
+    # Half a turn in a cell, once around in two: the first sine and cosine of the left edge.
+    sine, cosine = one[4, 4, 3].item(), one[4 + 20, 4, 3].item()
+    assert (sine, cosine) == pytest.approx((np.sin(0.55 * np.pi), np.cos(0.55 * np.pi)), abs=1e-5)
+    # Of an edge that is far away no wave tells (its sine would be 0.89), and nothing at all where no thing is near.
+    assert one[4, 4, 5].item() == 0
+    assert one[4 + 20, 4, 5].item() == 0
+    assert one[:, 0, 0].abs().sum() == 0
+    assert edge_waves(torch.full_like(look, NOTHING), box, 8, 8).abs().sum() == 0
+
+
+def test_the_nearer_of_two_things_tells_its_edges():
+    behind, before = (0.0, -0.3, 0.3, 0.3), (0.1, 0.0, 0.3, 0.3)
+    look, box, _ = things(behind, before)
+    both = edge_waves(look, box, 8, 8)
+    alone = edge_waves(look[:, 1:], box[:, 1:], 8, 8)
+    near = alone.abs().sum(dim=1) > 0
+    assert torch.equal(both.permute(0, 2, 3, 1)[near], alone.permute(0, 2, 3, 1)[near])
+    swapped = edge_waves(look.flip(1), box.flip(1), 8, 8)
+    assert torch.equal(swapped, both)
 
 
 def test_it_learns_what_a_thing_looks_like():

@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from kinora.core.blocking import DETAILS, KINDS, MOST_THINGS, NOTHING
+from kinora.core.blocking import ACTIONS, CUES, DETAILS, KINDS, MOST_THINGS, NOTHING
 from kinora.core.camera import CameraMove
 from kinora.core.slots import CAMERAS, COLOURS, SPEEDS
 from kinora.language.director import AXES, Director, DirectorConfig, Speech
 
 CONFIG = DirectorConfig(text_width=8, width=32, layers=2, heads=2, ffn_width=64, positions=(0, 10, 20))
+CUED = replace(CONFIG, films=True, cues=True)
 
 
-def fresh() -> Director:
+def fresh(config: DirectorConfig = CONFIG) -> Director:
     torch.manual_seed(3)
-    return Director(CONFIG)
+    return Director(config)
 
 
 def scripts() -> tuple[Tensor, Tensor, Tensor]:
@@ -77,13 +78,15 @@ def test_nothing_is_read_from_what_comes_later():
     assert not torch.allclose(one[:, 6], other[:, 6])
 
 
-def test_token_by_token_it_knows_what_it_knows_of_all_at_once():
-    director = fresh()
+@pytest.mark.parametrize("config", [CONFIG, CUED])
+def test_token_by_token_it_knows_what_it_knows_of_all_at_once(config: DirectorConfig):
+    director = fresh(config)
     text_1LD = scripts()[0][:1]
     told_1SD = torch.randn(1, 20, 32)
-    at_once_SD = director._states(told_1SD, text_1LD)[0]
+    seen_1D = director._seen(torch.tensor([[1, 0]]))
+    at_once_SD = director._states(told_1SD, text_1LD, seen_1D)[0]
     with torch.no_grad():
-        speech = Speech(director, text_1LD)
+        speech = Speech(director, text_1LD, seen_1D)
         states = [speech.state_D]
         for told_D in told_1SD[0]:
             speech.say(told_D)
@@ -113,8 +116,7 @@ def test_an_untrained_one_ends_after_the_most_things_with_boxes_in_range():
 
 
 def test_it_learns_what_the_camera_does():
-    torch.manual_seed(3)
-    director = Director(replace(CONFIG, films=True))
+    director = fresh(replace(CONFIG, films=True))
     text_BLD, look_BP3, box_BTP4 = scripts()
     fast_pan = (CAMERAS.index("pan_left"), SPEEDS.index("fast"))
     filmed_B2 = torch.tensor([fast_pan, (0, NOTHING), (CAMERAS.index("zoom_in"), 0), (0, NOTHING)])
@@ -130,3 +132,43 @@ def test_it_learns_what_the_camera_does():
     assert said[1].move == CameraMove()
     # One that was not taught to says that the camera stands still.
     assert fresh().direct(text_BLD[:1], seed=1).filmed == (0, NOTHING)
+
+
+def test_it_says_what_things_do_before_it_says_where_they_are():
+    """Cues are learnt from the words and boxes from the cues: told another cue, it writes another way."""
+    director = fresh(CUED)
+    text_BLD, look_BP3, box_BTP4 = scripts()
+    # Whoever goes right rolls, whoever goes left slides; the words of the third row say nothing of it.
+    cue_BP4 = torch.full((4, MOST_THINGS, len(CUES)), NOTHING)
+    cue_BP4[0, 0] = cue_BP4[2, 0] = torch.tensor([ACTIONS.index("slide"), 1, 0, NOTHING])
+    cue_BP4[1, 0] = cue_BP4[2, 1] = torch.tensor([ACTIONS.index("roll"), 2, 1, 2])
+    filmed_B2 = torch.tensor([(0, NOTHING)] * 4)
+    optimiser = torch.optim.AdamW(director.parameters(), lr=4e-3)
+    for _ in range(160):
+        loss = director.loss(text_BLD, look_BP3, box_BTP4, filmed_B2, cue_BP4)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    for row, things in enumerate((1, 1, 2, 0)):
+        blocking = director.direct(text_BLD[row : row + 1], seed=5)
+        assert blocking.cue_P4 is not None
+        assert blocking.cue_P4.tolist() == cue_BP4[row, :things].tolist()
+        assert blocking.box_TP4 == pytest.approx(box_BTP4[row, :, :things].numpy(), abs=0.08)
+    assert fresh().direct(text_BLD[:1], seed=5).cue_P4 is None
+
+
+def test_boxes_are_those_that_the_camera_sees():
+    """Of two scenes of the same words, the camera's move alone tells where a thing ends."""
+    director = fresh(CUED)
+    text_BLD, look_BP3, box_BTP4 = (rows[:2] for rows in scripts())
+    text_BLD, look_BP3 = text_BLD[:1].expand(2, -1, -1), look_BP3[:1].expand(2, -1, -1)
+    cue_BP4 = torch.full((2, MOST_THINGS, len(CUES)), NOTHING)
+    filmed_B2 = torch.tensor([(CAMERAS.index("pan_left"), 0), (CAMERAS.index("pan_right"), 1)])
+    optimiser = torch.optim.AdamW(director.parameters(), lr=4e-3)
+    for _ in range(80):
+        loss = director.loss(text_BLD, look_BP3, box_BTP4, filmed_B2, cue_BP4)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    swapped = director.loss(text_BLD, look_BP3, box_BTP4, filmed_B2.flip(0), cue_BP4)
+    assert swapped.item() > loss.item() + 1.0

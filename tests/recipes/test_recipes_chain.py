@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from kinora.codec import CodecConfig
+from kinora.control.painter import Painter, PainterConfig
+from kinora.core.blocking import CUES, LOOKS
 from kinora.core.errors import InputError, WeightsError
 from kinora.core.request import Request
+from kinora.language.director import Director, DirectorConfig
 from kinora.pipeline import load_pipeline
 from kinora.recipes.bundle import bundle_recipe
 from kinora.recipes.codec import codec_recipe
@@ -296,10 +299,10 @@ def test_weights_that_were_never_told_where_things_stand_can_learn_it(work: Work
 def test_a_director_joins_the_bundle_and_says_what_stands_where(work: Work) -> None:
     text = text_beside(work / "transformer.safetensors")
 
-    def train_director(name: str, **options: Path) -> Part:
+    def train_director(name: str, config: RunConfig | None = None, **options: Path) -> Part:
         assert director_recipe(
-            work / f"{name}.safetensors", work / f"{name}-run", RunConfig(steps=3), text_path=text, mixes=["training"],
-            scenes=10, scripts=work / "scripts", say=work.said.append, **options,
+            work / f"{name}.safetensors", work / f"{name}-run", config or RunConfig(steps=3), text_path=text,
+            mixes=["training"], scenes=10, scripts=work / "scripts", say=work.said.append, **options,
         )  # fmt: skip
         return load_part(work / f"{name}.safetensors", "director")
 
@@ -310,6 +313,18 @@ def test_a_director_joins_the_bundle_and_says_what_stands_where(work: Work) -> N
     assert first.record["seconds"] == 0
     assert first.record["held_out"] > 0
     assert train_director("director-2", start=work / "director.safetensors").record["start"]["steps"] == 3
+    # One of before, which says no cues, learns them and keeps what it knows of looks and boxes.
+    config = DirectorConfig(**{**first.config, "cues": False})
+    silent = dataclasses.replace(
+        first, config=dataclasses.asdict(config), tensors=dict(Director(config).state_dict())
+    )  # fmt: skip
+    save_part(work / "silent.safetensors", silent)
+    still = RunConfig(steps=1, optimiser=OptimiserConfig(muon_rate=0.0, adam_rate=0.0))
+    grown = train_director("grown", still, start=work / "silent.safetensors")
+    assert grown.config == first.config
+    before, after = silent.tensors["moment"], grown.tensors["moment"]
+    assert torch.equal(torch.cat([after[: len(LOOKS)], after[len(LOOKS) + len(CUES) :]]), before)
+    assert torch.equal(grown.tensors["box.name.0.weight"], silent.tensors["box.name.0.weight"])
     parts = {"codec": work / "codec.safetensors", "transformer": work / "transformer.safetensors"}
     bundle_recipe(work / "directed", name="directed", text=text, director=work / "director.safetensors", **parts)
     pipeline = load_pipeline(str(work / "directed"))
@@ -335,9 +350,9 @@ def test_a_director_joins_the_bundle_and_says_what_stands_where(work: Work) -> N
 def test_a_painter_joins_the_bundle_and_draws_what_the_director_places(work: Work) -> None:
     libraries = [Library(work / "library")] * 2
 
-    def train_painter(name: str, **options: Path) -> Part:
+    def train_painter(name: str, config: RunConfig | None = None, **options: Path) -> Part:
         assert painter_recipe(
-            work / f"{name}.safetensors", work / f"{name}-run", RunConfig(steps=2), libraries=libraries,
+            work / f"{name}.safetensors", work / f"{name}-run", config or RunConfig(steps=2), libraries=libraries,
             codec_path=work / "codec.safetensors", batch=4, say=work.said.append, **options,
         )  # fmt: skip
         return load_part(work / f"{name}.safetensors", "painter")
@@ -345,6 +360,22 @@ def test_a_painter_joins_the_bundle_and_draws_what_the_director_places(work: Wor
     first = train_painter("painter")
     assert len(first.record["libraries"]) == 2
     assert train_painter("painter-2", start=work / "painter.safetensors").record["start"]["steps"] == 2
+    # One of before, which is told nothing of edges, is told, and at first paints as it did.
+    blind = Painter(PainterConfig(**{**first.config, "edges": False}))
+    blind_part = dataclasses.replace(
+        first, config=dataclasses.asdict(blind.config), tensors=dict(blind.state_dict())
+    )  # fmt: skip
+    save_part(work / "blind.safetensors", blind_part)
+    still = RunConfig(steps=1, optimiser=OptimiserConfig(muon_rate=0.0, adam_rate=0.0))
+    grown_part = train_painter("grown-painter", still, start=work / "blind.safetensors")
+    assert grown_part.config == first.config
+    grown = Painter(PainterConfig(**grown_part.config))
+    grown.load_state_dict(grown_part.tensors)
+    torch.manual_seed(4)
+    moment = torch.randn(1, 8, 4, 4), torch.tensor([[[0, 1, 2]]]), torch.tensor([[[0.1, 0.0, 0.4, 0.5]]])
+    way = torch.zeros(1, 1, 2), torch.ones(1, dtype=torch.bool)
+    with torch.no_grad():
+        assert torch.allclose(grown(*moment, *way)[0], blind(*moment, *way)[0], atol=1e-5)
     parts = {name: work / f"{name}.safetensors" for name in ("codec", "transformer", "director", "painter")}
     bundle_recipe(work / "painted", name="painted", text=text_beside(parts["transformer"]), sketch=2, **parts)
     pipeline = load_pipeline(str(work / "painted"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kinora.control.blocking import BLOCKING_CHANNELS, maps_of
-from kinora.core.blocking import KINDS, MOST_THINGS, NOTHING
+from kinora.core.blocking import ACTIONS, KINDS, MOST_THINGS, NOTHING
 from kinora.core.errors import Cancelled
 from kinora.core.slots import CAMERAS
 from kinora.language.director import Director, DirectorConfig
@@ -89,6 +89,12 @@ def test_scripts_are_sampled_once_and_read_again(tmp_path: Path, monkeypatch: py
     assert (pool.look_NP3[:, 0, 0] != NOTHING).all()
     filmed = [clip_scene(seed, mix=task.mix).camera for task in tasks for seed in task.seeds]
     assert [CAMERAS[kind] for kind, _ in pool.filmed_N2] == [camera.kind for camera in filmed]
+    firsts = [clip_scene(seed, mix=task.mix).bodies[:1] for task in tasks for seed in task.seeds]
+    told = [(body.action, ACTIONS[cue_4[0]]) for bodies, cue_4 in zip(firsts, pool.cue_NP4[:, 0], strict=True)
+            for body in bodies]  # fmt: skip
+    assert told
+    assert all(done == cued for done, cued in told)
+    assert (pool.cue_NP4[pool.look_NP3[..., 0] == NOTHING] == NOTHING).all()
 
     def refuse(*_: object) -> None:
         raise Cancelled("sampled again")
@@ -99,12 +105,16 @@ def test_scripts_are_sampled_once_and_read_again(tmp_path: Path, monkeypatch: py
     assert np.array_equal(again.box_NTP4, pool.box_NTP4)
 
 
-def test_a_director_job_learns_and_leaves_the_text_encoder_alone(tmp_path: Path, tokenizer: Tokenizer):
+@pytest.mark.parametrize("says_more", [False, True])
+def test_a_director_job_learns_and_leaves_the_text_encoder_alone(
+    tmp_path: Path, tokenizer: Tokenizer, *, says_more: bool
+):
     tasks = script_tasks(tmp_path, ["training"], 12, POSITIONS, first_seed=80, split="train")
     torch.manual_seed(0)
     config = TextEncoderConfig(vocabulary=len(tokenizer), width=16, layers=1, heads=2, ffn_width=16, length=64)
     text = TextEncoder(config)
-    model = Director(DirectorConfig(text_width=16, width=16, layers=1, heads=2, ffn_width=16, positions=POSITIONS))
+    sizes = {"text_width": 16, "width": 16, "layers": 1, "heads": 2, "ffn_width": 16}
+    model = Director(DirectorConfig(**sizes, positions=POSITIONS, films=says_more, cues=says_more))
     job = DirectorJob(model, text, read_scripts(tasks), tokenizer, size=8, device="cpu")
     assert job.loss("blocking", 1, 2).item() == job.loss("blocking", 1, 2).item()
     assert job.loss("blocking", 1, 2).item() != job.loss("blocking", 1, 3).item()

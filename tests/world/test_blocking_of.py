@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kinora.core.blocking import DETAILS, KINDS, MOST_THINGS, NOTHING
+from kinora.core.blocking import CUES, DETAILS, KINDS, MOST_THINGS, NOTHING
 from kinora.core.slots import COLOURS
 from kinora.world.blocking_of import scene_blocking
 from kinora.world.mix import TRAINING_MIX, WIDE_MIX
@@ -57,6 +57,31 @@ def test_things_come_in_order_with_their_looks():
     assert blocking.look_P3[1].tolist()[1:] == [COLOURS.index("green"), DETAILS.index("red hair")]
     assert blocking.look_P3[2].tolist()[1:] == [COLOURS.index("brown"), NOTHING]
     assert blocking.look_P3[3].tolist()[1:] == [NOTHING, NOTHING]
+    assert cues(scene) == [
+        ["rest", "none", None, "small"], ["stand", "none", None, None], ["sit", "none", None, None],
+        ["hang", None, None, None], [None, None, None, None],
+    ]  # fmt: skip
+
+
+def cues(scene: Scene) -> list[list[str | None]]:
+    """Cues of the scene's things, in words."""
+    cue_P4 = scene_blocking(scene, simulate(scene).at(np.array([0])), np.float32([0])).cue_P4
+    assert cue_P4 is not None
+    return [[None if at == NOTHING else values[at] for at, values in zip(row, CUES, strict=True)] for row in cue_P4]
+
+
+def test_things_have_the_cues_that_captions_tell():
+    ball = Body(shape="sphere", colour="red", size="large", material="matte", action="roll", velocity=(-1.0, 0.1, 0.0))
+    box = Body(shape="cube", colour="blue", size="medium", material="matte", action="carried")
+    walker = Figure(identity=IDENTITY, action="carry", heading=np.pi / 2, speed=0.5)
+    dog = Animal(colour="brown", action="walk", heading=0.0, speed=0.5)
+    scene = Scene(
+        place=GRASS, bodies=(ball, box), figures=(walker,), animals=(dog,), ropes=(Rope(angle=0.4),)
+    )  # fmt: skip
+    assert cues(scene) == [
+        ["roll", "left", "fast", "large"], ["carry", None, None, "medium"], ["carry", "right", None, None],
+        ["walk", "toward", None, None], ["swing", None, None, None],
+    ]  # fmt: skip
 
 
 def test_what_is_behind_the_camera_has_no_box():

@@ -25,6 +25,11 @@ __all__ = ["Painter", "PainterConfig", "painted_cells"]
 
 FINER = 2
 """Control maps of a painter are as many times as fine as the latent grid: an edge within a cell is to be seen."""
+WAVES = (0.5, 1.0, 2.0, 3.0, 4.0)
+"""Half turns in a cell, of the waves that tell where an edge is: about as fine as what a codec keeps of a cell."""
+NEAR, FAR = 1.5, 6.0
+"""Cells up to which waves tell of an edge, and up to which its distance is told."""
+EDGE_CHANNELS = 4 * (1 + 2 * len(WAVES))
 EXTRA = 4
 """What is told of a thing beside a blocking's own maps: its way in a latent frame, and how large it is."""
 
@@ -38,6 +43,8 @@ class PainterConfig:
     """Standard deviation of each latent channel."""
     widths: tuple[int, int, int] = (128, 128, 160)
     """Of the features on the latent grid, at half and at a quarter of it."""
+    edges: bool = False
+    """Whether it is told where the edges of boxes lie within a cell; those of before are not."""
     depths: tuple[int, int, int] = (2, 2, 3)
     """Residual blocks at each of the three on the way down; on the way up as many at the first two."""
 
@@ -65,7 +72,7 @@ class Painter(nn.Module):
         super().__init__()
         self.config = config
         fine, middle, coarse = config.widths
-        told = (BLOCKING_CHANNELS + EXTRA) * FINER**2
+        told = (BLOCKING_CHANNELS + EXTRA) * FINER**2 + (EDGE_CHANNELS if config.edges else 0)
         self.open = nn.Conv2d(config.channels + 2 + told, fine, 3, padding=1)
         self.down_fine = _blocks(fine, config.depths[0])
         self.to_middle = nn.Conv2d(fine, middle, 2, stride=2)
@@ -103,7 +110,8 @@ class Painter(nn.Module):
             cells_N1HW = torch.maximum(cells_N1HW, gone_N1HW)
         first_N1HW = first_N.to(clean_NCHW)[:, None, None, None].expand_as(cells_N1HW)
         around_NCHW = clean_NCHW / self.spread_C11 * (1 - cells_N1HW)
-        seen_NHW = torch.cat([around_NCHW, cells_N1HW, first_N1HW, maps_NMHW], dim=1)
+        edges = [edge_waves(look_NP3, box_NP4, height, width)] if self.config.edges else []
+        seen_NHW = torch.cat([around_NCHW, cells_N1HW, first_N1HW, maps_NMHW, *edges], dim=1)
         # Both halvings come out even.
         seen_NHW = functional.pad(seen_NHW, (0, -width % 4, 0, -height % 4))
         fine = self.down_fine(self.open(seen_NHW.contiguous(memory_format=torch.channels_last)))
@@ -113,6 +121,53 @@ class Painter(nn.Module):
         fine = self.up_fine(fine + self.from_middle(middle))
         drawn_NCHW = self.close(fine)[..., :height, :width] * self.spread_C11
         return torch.where(cells_N1HW > 0, drawn_NCHW, clean_NCHW), cells_N1HW
+
+
+def edge_waves(look_NP3: Tensor, box_NP4: Tensor, height: int, width: int) -> Tensor:
+    """Where the edges of the thing that a cell shows lie, as seen from the cell's middle (N, E, H, W).
+
+    What a cell holds depends on where within it an edge passes, finer than a network makes out from how much of it is
+    covered; so each of the four distances is told as waves too as long as the edge is near (Fourier features, Tancik
+    et al. 2020, arXiv:2006.10739).
+    """
+    left_N1W, right_N1W = _distances(box_NP4[..., 0], box_NP4[..., 2], width, min(height, width))
+    above_N1H, below_N1H = _distances(box_NP4[..., 1], box_NP4[..., 3], height, min(height, width))
+    shape = (*box_NP4.shape[:2], height, width)
+    inside_NPHW4 = torch.stack(
+        [
+            left_N1W[:, :, None, :].expand(shape),
+            right_N1W[:, :, None, :].expand(shape),
+            above_N1H[..., None].expand(shape),
+            below_N1H[..., None].expand(shape),
+        ],
+        dim=-1,
+    )
+    # Shown is, of the things that reach the cell or its neighbours, the one that stands lowest in the picture.
+    there_NP11 = (look_NP3[..., 0] >= 0)[..., None, None]
+    reaches_NPHW = (inside_NPHW4.amin(dim=-1) > -1) & there_NP11
+    lowest_NP11 = (box_NP4[..., 1] + box_NP4[..., 3])[..., None, None]
+    shown_N1HW = torch.where(reaches_NPHW, lowest_NP11, -torch.inf).argmax(dim=1, keepdim=True)
+    nearest_NHW4 = inside_NPHW4.gather(1, shown_N1HW[..., None].expand(-1, -1, -1, -1, 4))[:, 0]
+    reached_NHW1 = reaches_NPHW.any(dim=1)[..., None]
+    wave_W = torch.tensor(WAVES, device=box_NP4.device) * torch.pi
+    phase_NHW4W = nearest_NHW4[..., None] * wave_W
+    near_NHW41 = (nearest_NHW4.abs() < NEAR)[..., None]
+    told_NHWE = torch.cat(
+        [
+            nearest_NHW4.clamp(-NEAR, FAR) / FAR,
+            (phase_NHW4W.sin() * near_NHW41).flatten(-2),
+            (phase_NHW4W.cos() * near_NHW41).flatten(-2),
+        ],
+        dim=-1,
+    )
+    return (told_NHWE * reached_NHW1).permute(0, 3, 1, 2)
+
+
+def _distances(middle_NP: Tensor, half_NP: Tensor, cells: int, shorter: int) -> tuple[Tensor, Tensor]:
+    """How far inside of both edges of boxes each cell's middle lies, in cells (N, P, cells)."""
+    centre_N = (torch.arange(cells, device=middle_NP.device) + 0.5 - cells / 2) * (2 / shorter)
+    low, high = (middle_NP - half_NP)[..., None], (middle_NP + half_NP)[..., None]
+    return (centre_N - low) * (shorter / 2), (high - centre_N) * (shorter / 2)
 
 
 def _maps(look_NP3: Tensor, box_NP4: Tensor, extra_NPE: Tensor | None, height: int, width: int) -> Tensor:

@@ -4,7 +4,7 @@ The word is the stage's: before anybody plays, a director says who stands where.
 (`kinora.language.director`) writes a blocking from a sentence, the renderer knows the true one of every scene, and a
 transformer that was taught it draws what it says.
 
-Axes: P things, T latent frames, 3 looks (kind, colour, detail), 4 box.
+Axes: P things, T latent frames, 3 looks (kind, colour, detail), 4 box or cues (action, direction, speed, size).
 """
 
 from __future__ import annotations
@@ -16,9 +16,23 @@ import numpy.typing as npt
 
 from kinora.core.camera import CameraMove, spoken_move
 from kinora.core.errors import ShapeError
-from kinora.core.slots import CAMERAS, COLOURS, HAIR_COLOURS, MATERIALS, SHAPES, SPEEDS
+from kinora.core.slots import (
+    ANIMAL_ACTIONS,
+    BODY_ACTIONS,
+    CAMERAS,
+    COLOURS,
+    CONTACTS,
+    DIRECTIONS,
+    FIGURE_ACTIONS,
+    HAIR_COLOURS,
+    MATERIALS,
+    SHAPES,
+    SIZES,
+    SPEEDS,
+    TETHERED,
+)
 
-__all__ = ["DETAILS", "FILMED", "KINDS", "LOOKS", "MOST_THINGS", "NOTHING", "Blocking"]
+__all__ = ["ACTIONS", "CUES", "DETAILS", "FILMED", "KINDS", "LOOKS", "MOST_THINGS", "NOTHING", "Blocking"]
 
 KINDS = (*SHAPES, "figure", "animal", "rope", "panel")
 """What a thing can be. A string with its frame counts as a rope."""
@@ -26,6 +40,10 @@ DETAILS = (*MATERIALS, *(f"{hair} hair" for hair in HAIR_COLOURS))
 """A body's material or a figure's hair."""
 LOOKS = (KINDS, COLOURS, DETAILS)
 """The values of each look; a body's colour, a figure's clothes, an animal's coat."""
+ACTIONS = (*dict.fromkeys((*BODY_ACTIONS, *TETHERED, *FIGURE_ACTIONS, *CONTACTS, *ANIMAL_ACTIONS, "hang")),)
+"""What a thing can do: a body, figure, animal or rope; of a body that a figure handles, what the figure does."""
+CUES = (ACTIONS, DIRECTIONS, SPEEDS, SIZES)
+"""The values of each cue: what a thing is told to do, and how large it is."""
 FILMED = (CAMERAS, SPEEDS)
 """What the camera does, and how fast where it moves."""
 NOTHING = -1
@@ -48,6 +66,8 @@ class Blocking:
     """Time of each row of boxes, in latent frames, rising."""
     filmed: tuple[int, int] = (0, NOTHING)
     """Indices into `FILMED`: a camera that stands still, unless said otherwise. Boxes are what it sees."""
+    cue_P4: npt.NDArray[np.int64] | None = None
+    """Indices into `CUES`, or `NOTHING`, where it is known what the boxes come from."""
 
     def __post_init__(self) -> None:
         things, times = len(self.look_P3), len(self.position_T)

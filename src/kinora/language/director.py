@@ -1,13 +1,14 @@
 """A director: encoded words in, a blocking out - which things stand where in the picture, and when.
 
 A transformer that denoises everything at once has to decide at its noisiest levels what stands where, which is where a
-small one is weakest (docs/log.md). A director decides it first, in a sequence of things, each a look and then a box at
-every moment, one token after the other, as language models place layouts (Feng et al. 2023, arXiv:2305.15393, and in
-time Lian et al. 2024, arXiv:2309.17444). Each look is a token of its own, so that a thing's colour is sought in the
-words knowing its kind; a box is one token of four numbers, each chosen knowing those before it.
+small one is weakest (docs/log.md). A director decides it first, in a sequence of things, each its looks, its cues and
+then a box at every moment, one token after the other, as language models place layouts (Feng et al. 2023,
+arXiv:2305.15393, and in time Lian et al. 2024, arXiv:2309.17444). Each look is a token of its own, so that a thing's
+colour is sought in the words knowing its kind, and so is each cue: what a thing does is settled before it is shown by
+boxes. A box is one token of four numbers, each chosen knowing those before it.
 
-Axes: B batch, L text positions, D width, S tokens of a sequence, P things, T moments, V values of a number, 3 looks,
-4 box.
+Axes: B batch, L text positions, D width, S tokens of a sequence, P things, T moments, V values of a number, 2 move and
+speed of a camera, 3 looks, 4 box or cues.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kinora.core.blocking import KINDS, LOOKS, MOST_THINGS, NOTHING, Blocking
+from kinora.core.blocking import CUES, FILMED, KINDS, LOOKS, MOST_THINGS, NOTHING, Blocking
 from kinora.language.encoder import EncoderLayer, TextEncoderConfig, gated
 from kinora.language.filmed import CameraHead
 from kinora.nn.attention import attend
@@ -54,6 +55,8 @@ class DirectorConfig:
     """Layers of its own over the encoded words."""
     films: bool = False
     """Whether it says what the camera does; those of before do not."""
+    cues: bool = False
+    """Whether it says what things do, knowing the camera, before it says where they are; those of before do not."""
     positions: tuple[int, ...] = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20)
     """Moments that boxes are told at, in latent frames."""
 
@@ -63,8 +66,8 @@ class DirectorConfig:
 
     @property
     def thing_tokens(self) -> int:
-        """Tokens of one thing: its looks, then its boxes."""
-        return len(LOOKS) + len(self.positions)
+        """Tokens of one thing: its looks, its cues, then its boxes."""
+        return len(LOOKS) + (len(CUES) if self.cues else 0) + len(self.positions)
 
 
 Heard = tuple[Tensor, Tensor]
@@ -151,44 +154,59 @@ class Director(nn.Module):
         self.words = nn.ModuleList(EncoderLayer(reading) for _ in range(config.text_layers))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = RMSNorm(width)
-        # The last value of each look is "nothing"; as a kind it ends the sequence.
+        # The last value of each look and cue is "nothing"; as a kind it ends the sequence.
         self.looks = nn.ModuleList(Chain(width, [len(values) + 1]) for values in LOOKS)
+        self.cues = nn.ModuleList(Chain(width, [len(values) + 1]) for values in CUES if config.cues)
+        self.filmed = nn.ModuleList(nn.Embedding(len(values) + 1, width) for values in FILMED if config.cues)
         self.box = Chain(width, [len(values) for values in AXES])
         self.camera = CameraHead(config.text_width) if config.films else None
         for module in (*self.words.modules(), *self.layers.modules()):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-        for chain in (*self.looks, self.box):
-            for table in chain.told:
-                nn.init.normal_(table.weight, std=0.05)
+        tables = [table for chain in (*self._looks, *self._cues, self.box) for table in chain.told]
+        for table in (*tables, *self.filmed):
+            nn.init.normal_(table.weight, std=0.05)
 
-    def loss(self, text_BLD: Tensor, look_BP3: Tensor, box_BTP4: Tensor, filmed_B2: Tensor | None = None) -> Tensor:
-        """Mean cross-entropy of looks plus that of boxes, a scalar. `look_BP3` with -1 for nothing, things first,
-        at least one in the batch; boxes at `config.positions`. With `filmed_B2`, plus that of what the camera does.
+    def loss(
+        self,
+        text_BLD: Tensor,
+        look_BP3: Tensor,
+        box_BTP4: Tensor,
+        filmed_B2: Tensor | None = None,
+        cue_BP4: Tensor | None = None,
+    ) -> Tensor:
+        """Mean cross-entropy of looks plus that of cues plus that of boxes, a scalar. `look_BP3` with -1 for nothing,
+        things first, at least one in the batch; boxes at `config.positions`; `cue_BP4` for one that says cues. With
+        `filmed_B2`, plus that of what the camera does.
         """
         things = int((look_BP3[..., 0] != NOTHING).sum(dim=1).max())
         real_BP = look_BP3[:, :things, 0] != NOTHING
-        look_weights = [_look_weights(look_BP3[:, :things, i], i) for i in range(len(LOOKS))]
+        look_weights = [_weights(look_BP3[:, :things, i], LOOKS[i]) for i in range(len(LOOKS))]
+        cue_weights = [] if cue_BP4 is None else [_weights(cue_BP4[:, :things, i], CUES[i]) for i in range(len(CUES))]
         box_BPT4 = box_BTP4[:, :, :things].transpose(1, 2)
         box_weights = [_between(box_BPT4[..., axis], values) for axis, values in enumerate(AXES)]
-        looks_told = [
-            chain.embed([weight])[:, :, None] for chain, weight in zip(self._looks, look_weights, strict=True)
-        ]
-        told_BPSD = torch.cat([*looks_told, self.box.embed(box_weights)], dim=2)
+        said = list(zip((*self._looks, *self._cues), (*look_weights, *cue_weights), strict=True))
+        said_told = [chain.embed([weight])[:, :, None] for chain, weight in said]
+        told_BPSD = torch.cat([*said_told, self.box.embed(box_weights)], dim=2)
         words_BLD = self._words(text_BLD)
-        state_BSD = self._states(told_BPSD.flatten(1, 2), words_BLD)
+        state_BSD = self._states(told_BPSD.flatten(1, 2), words_BLD, self._seen(filmed_B2))
         # Token s is told by the state before it; one more kind, nothing, ends the sequence.
         state_BPSD = state_BSD[:, :-1].unflatten(1, (things, -1))
         ends_BD, nothing_B = state_BSD[:, -1:], torch.full_like(look_BP3[:, :1, 0], NOTHING)
         asked_BP = torch.arange(things + 1, device=real_BP.device) <= real_BP.sum(dim=1, keepdim=True)
-        kinds = _look_weights(torch.cat([look_BP3[:, :things, 0], nothing_B], dim=1), 0)
+        kinds = _weights(torch.cat([look_BP3[:, :things, 0], nothing_B], dim=1), KINDS)
         first = self._wrong(self._looks[0], torch.cat([state_BPSD[:, :, 0], ends_BD], dim=1), [kinds], asked_BP)
         others = [
-            self._wrong(self._looks[i], state_BPSD[:, :, i], [look_weights[i]], real_BP) for i in range(1, len(LOOKS))
+            self._wrong(chain, state_BPSD[:, :, at], [weight], real_BP)
+            for at, (chain, weight) in enumerate(said)
+            if at > 0
         ]
         each_BPT = real_BP[..., None].expand(-1, -1, len(self.config.positions))
-        boxes = self._wrong(self.box, state_BPSD[:, :, len(LOOKS) :], box_weights, each_BPT)
-        told = torch.stack([first, *others]).mean() + boxes
+        boxes = self._wrong(self.box, state_BPSD[:, :, len(said) :], box_weights, each_BPT)
+        looks, cues = [first, *others[: len(LOOKS) - 1]], others[len(LOOKS) - 1 :]
+        told = torch.stack(looks).mean() + boxes
+        if cues:
+            told = told + torch.stack(cues).mean()
         if self.camera is None or filmed_B2 is None:
             return told
         return told + self.camera.loss(words_BLD, _spoken(text_BLD), filmed_B2)
@@ -198,20 +216,23 @@ class Director(nn.Module):
         """A blocking for one encoded text (1, L, D); the seed decides it. Everything happens on the CPU."""
         generator = torch.Generator().manual_seed(seed)
         words_1LD = self._words(text_1LD)
-        speech = Speech(self, words_1LD)
+        filmed = self._filmed(words_1LD)
+        speech = Speech(self, words_1LD, self._seen(torch.tensor([filmed])))
         looks: list[list[int]] = []
+        cues: list[list[int]] = []
         boxes: list[list[list[float]]] = []
         while len(looks) < MOST_THINGS:
-            chosen: list[int] = []
-            for chain, values in zip(self._looks, LOOKS, strict=True):
-                value = _likely(chain.logits(speech.state_D, []), generator)
-                if not chosen and value == len(KINDS):
-                    break
-                chosen.append(NOTHING if value == len(values) else value)
-                speech.say(chain.embed([_one_hot(value, len(values) + 1)]))
-            if not chosen:
+            kind = self._say_one(speech, self._looks[0], KINDS, generator)
+            if kind == NOTHING:
                 break
-            looks.append(chosen)
+            others = zip(self._looks[1:], LOOKS[1:], strict=True)
+            looks.append([kind, *(self._say_one(speech, chain, values, generator) for chain, values in others)])
+            cues.append(
+                [
+                    self._say_one(speech, chain, values, generator)
+                    for chain, values in zip(self._cues, CUES, strict=False)
+                ]
+            )
             rows = []
             for _ in self.config.positions:
                 row, told_D = self._say_box(speech.state_D, generator)
@@ -223,7 +244,8 @@ class Director(nn.Module):
             look_P3=np.array(looks, dtype=np.int64).reshape(-1, len(LOOKS)),
             box_TP4=box_PT4.swapaxes(0, 1),
             position_T=np.array(self.config.positions, dtype=np.float32),
-            filmed=self._filmed(words_1LD),
+            filmed=filmed,
+            cue_P4=np.array(cues, dtype=np.int64).reshape(-1, len(CUES)) if self.config.cues else None,
         )
 
     def _filmed(self, words_1LD: Tensor) -> tuple[int, int]:
@@ -237,6 +259,20 @@ class Director(nn.Module):
     def _looks(self) -> list[Chain]:
         return [chain for chain in self.looks if isinstance(chain, Chain)]
 
+    @property
+    def _cues(self) -> list[Chain]:
+        return [chain for chain in self.cues if isinstance(chain, Chain)]
+
+    def _seen(self, filmed_B2: Tensor | None) -> Tensor | None:
+        """What is told (B, D) before the first thing: the camera that sees them all."""
+        if filmed_B2 is None or not self.config.cues:
+            return None
+        told = [
+            _weights(filmed_B2[:, at], FILMED[at]) @ table.weight  # type: ignore[operator]
+            for at, table in enumerate(self.filmed)
+        ]
+        return torch.stack(told).sum(dim=0)
+
     def _words(self, text_BLD: Tensor) -> Tensor:
         """The words as the director reads them; padding stays zero."""
         real_BL = _spoken(text_BLD)
@@ -247,18 +283,27 @@ class Director(nn.Module):
             x_BLD = layer(x_BLD, rotary, real_BL)
         return x_BLD * real_BL[..., None]
 
-    def _states(self, told_BSD: Tensor, text_BLD: Tensor) -> Tensor:
+    def _states(self, told_BSD: Tensor, text_BLD: Tensor, seen_BD: Tensor | None = None) -> Tensor:
         """States (B, S + 1, D): what is known before each token, and after the last one."""
         tokens = told_BSD.shape[1] + 1
         place_S = torch.arange(tokens, device=told_BSD.device)
         each = self.config.thing_tokens
         known_SD = self.thing[place_S // each] + self.moment[place_S % each]
-        x_BSD = functional.pad(told_BSD, (0, 0, 1, 0)) + known_SD
+        start_B1D = told_BSD.new_zeros(len(told_BSD), 1, told_BSD.shape[2]) if seen_BD is None else seen_BD[:, None]
+        x_BSD = torch.cat([start_B1D, told_BSD], dim=1) + known_SD
         mask_BL = _spoken(text_BLD)
         for layer in self.layers:
             x_BSD, _ = layer(x_BSD, text_BLD, mask_BL)
         normed: Tensor = self.norm(x_BSD)
         return normed
+
+    def _say_one(self, speech: Speech, chain: Chain, values: Sequence[str], generator: torch.Generator) -> int:
+        """One token of a single value, or `NOTHING`."""
+        value = _likely(chain.logits(speech.state_D, []), generator)
+        if value == len(values) and chain is self.looks[0]:
+            return NOTHING  # it ends the sequence: nothing comes after it
+        speech.say(chain.embed([_one_hot(value, len(values) + 1)]))
+        return NOTHING if value == len(values) else value
 
     def _say_box(self, state_D: Tensor, generator: torch.Generator) -> tuple[list[float], Tensor]:
         """One token of a box: its four numbers, and what they tell the next."""
@@ -288,16 +333,16 @@ class Director(nn.Module):
 class Speech:
     """A director speaking, token by token; nothing is worked out twice."""
 
-    def __init__(self, director: Director, text_1LD: Tensor) -> None:
+    def __init__(self, director: Director, text_1LD: Tensor, seen_1D: Tensor | None = None) -> None:
         self._director = director
         self._text_1LD = text_1LD
         self._mask_1L = _spoken(text_1LD)
         self._heard: list[Heard | None] = [None] * len(director.layers)
         self._said = 0
-        self.say(torch.zeros(director.config.width))
+        self.say(torch.zeros(director.config.width) if seen_1D is None else seen_1D[0])
 
     def say(self, told_D: Tensor) -> None:
-        """One token more: what its numbers tell (zero before the first)."""
+        """One token more: what its numbers tell (before the first, what the camera does)."""
         director, each = self._director, self._director.config.thing_tokens
         x_11D = (told_D + director.thing[self._said // each] + director.moment[self._said % each])[None, None]
         for at, layer in enumerate(director.layers):
@@ -316,10 +361,9 @@ def _one_hot(value: int, size: int) -> Tensor:
     return functional.one_hot(torch.tensor(value), size).float()
 
 
-def _look_weights(look: Tensor, i: int) -> Tensor:
-    """One-hot weights (..., V) of the i-th look, nothing being its last value."""
-    values = len(LOOKS[i])
-    return functional.one_hot(torch.where(look == NOTHING, values, look), values + 1).float()
+def _weights(chosen: Tensor, values: Sequence[str]) -> Tensor:
+    """One-hot weights (..., V) of some of `values`, nothing being the last one."""
+    return functional.one_hot(torch.where(chosen == NOTHING, len(values), chosen), len(values) + 1).float()
 
 
 def _between(number: Tensor, values: Sequence[float]) -> Tensor:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from kinora.core.blocking import CUES, LOOKS
 from kinora.core.errors import InputError
 from kinora.language.director import Director, DirectorConfig
 from kinora.training.direction import DirectorJob, ScriptPool, read_scripts, script_tasks
@@ -44,18 +46,17 @@ def director_recipe(
     runs (by default in the run's folder), `start` a trained director to go on from.
     """
     text, tokenizer = load_text(text_path)
-    settings = DirectorConfig(text_width=text.config.width, films=True)
+    settings = DirectorConfig(text_width=text.config.width, films=True, cues=True)
     begun = None if start is None else load_part(start, "director")
     torch.manual_seed(config.seed)
-    model = Director(settings if begun is None else DirectorConfig(**{**begun.config, "films": True}))
+    model = Director(settings if begun is None else DirectorConfig(**{**begun.config, "films": True, "cues": True}))
     if begun is not None:
         if model.config.text_width != text.config.width:
             raise InputError(
                 f"{start} reads text of width {model.config.text_width}, {text_path} gives {text.config.width}; give "
                 "the director's own text encoder, or train a new one."
             )
-        state = {**model.state_dict(), **{name: tensor.float() for name, tensor in begun.tensors.items()}}
-        model.load_state_dict(state)  # one of before says nothing of the camera, and learns it now
+        model.load_state_dict(_grown(begun, model))
     kept, positions = folder if scripts is None else scripts, model.config.positions
     tasks = script_tasks(kept, mixes, scenes, positions, first_seed=FIRST_SEED, split="train")
     pool = read_scripts(
@@ -81,6 +82,16 @@ def director_recipe(
         Part(kind="director", config=dataclasses.asdict(model.config), tensors=dict(model.state_dict()), record=record),
     )
     return finished
+
+
+def _grown(begun: Part, model: Director) -> dict[str, Tensor]:
+    """The state of one of before in a director that says more: what it did not say it learns now."""
+    state = {**model.state_dict(), **{name: tensor.float() for name, tensor in begun.tensors.items()}}
+    if not begun.config.get("cues", False):
+        moment_SD = begun.tensors["moment"].float()
+        state["moment"] = torch.cat([moment_SD[: len(LOOKS)], model.moment[len(LOOKS) :][: len(CUES)].detach(),
+                                     moment_SD[len(LOOKS) :]])  # fmt: skip
+    return state
 
 
 def _told(mix: str, scenes: int, moments: int) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from kinora.control.painter import Painter, PainterConfig
 from kinora.core.errors import InputError
@@ -43,9 +45,9 @@ def painter_recipe(
     begun = None if start is None else load_part(start, "painter")
     torch.manual_seed(config.seed)
     model = Painter(
-        PainterConfig(channels=latents.shape[1], spread=latents.spread())
+        PainterConfig(channels=latents.shape[1], spread=latents.spread(), edges=True)
         if begun is None
-        else PainterConfig(**begun.config)
+        else PainterConfig(**{**begun.config, "edges": True})
     )
     if begun is not None:
         if model.config.channels != latents.shape[1]:
@@ -53,7 +55,7 @@ def painter_recipe(
                 f"{start} paints latents of {model.config.channels} channels, {codec_path} makes {latents.shape[1]}; "
                 "give the codec it was trained with, or train a new one."
             )
-        model.load_state_dict({name: tensor.float() for name, tensor in begun.tensors.items()})
+        model.load_state_dict(_grown(begun, model))
     moments = [Moments(each, encoder.key) for each in libraries]
     say(f"painter: {sum(map(len, moments))} moments")
     run = Run(folder, PainterJob(model, moments, size=batch, device=config.device), config, say)
@@ -70,3 +72,11 @@ def painter_recipe(
         Part(kind="painter", config=dataclasses.asdict(model.config), tensors=dict(run.average.tensors), record=record),
     )
     return finished
+
+
+def _grown(begun: Part, model: Painter) -> dict[str, Tensor]:
+    """The state of one of before in a painter that is told more: it heeds none of that at first."""
+    state = {name: tensor.float() for name, tensor in begun.tensors.items()}
+    more = model.open.in_channels - state["open.weight"].shape[1]
+    state["open.weight"] = functional.pad(state["open.weight"], (0, 0, 0, 0, 0, more))
+    return state

@@ -1,6 +1,7 @@
 """What a director learns from: scenes that nobody renders, told in words and as blockings.
 
-Axes: N scenes, B batch, L text positions, T moments, P things, 3 looks, 4 box.
+Axes: N scenes, B batch, L text positions, T moments, P things, 2 move and speed of
+a camera, 3 looks, 4 box or cues.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from kinora.core.blocking import NOTHING
+from kinora.core.blocking import CUES, MOST_THINGS, NOTHING, Blocking
 from kinora.language.director import Director
 from kinora.language.encoder import TextEncoder
 from kinora.language.tokenizer import PAD, Tokenizer
@@ -56,6 +57,7 @@ class ScriptPool:
     look_NP3: npt.NDArray[np.int8]
     box_NTP4: npt.NDArray[np.float16]
     filmed_N2: npt.NDArray[np.int8]
+    cue_NP4: npt.NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -68,7 +70,7 @@ def script_tasks(
     last = first_seed + scenes
     return [
         ScriptTask(
-            path=folder / f"script-{mix}-{split}-{start}-{min(start + POOL_SCENES, last)}.npz",
+            path=folder / f"cued-{mix}-{split}-{start}-{min(start + POOL_SCENES, last)}.npz",
             seeds=range(start, min(start + POOL_SCENES, last)), mix=mix, split=split, positions=positions,
         )
         for mix in mixes
@@ -90,6 +92,7 @@ def read_scripts(
         look_NP3=np.concatenate([file["look"] for file in files]),
         box_NTP4=np.concatenate([file["box"] for file in files]),
         filmed_N2=np.concatenate([file["filmed"] for file in files]),
+        cue_NP4=np.concatenate([file["cue"] for file in files]),
     )
 
 
@@ -104,9 +107,19 @@ def _write(task: ScriptTask) -> None:
         "look": look,
         "box": box,
         "filmed": np.array([blocking.filmed for blocking in blockings], dtype=np.int8),
+        "cue": _cues(blockings),
     }
     task.path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(task.path, lambda file: np.savez_compressed(file, allow_pickle=False, **held))
+
+
+def _cues(blockings: Sequence[Blocking]) -> npt.NDArray[np.int8]:
+    """Cues (N, P, 4), filled up to `MOST_THINGS`."""
+    cue_NP4 = np.full((len(blockings), MOST_THINGS, len(CUES)), NOTHING, dtype=np.int8)
+    for cue_P4, blocking in zip(cue_NP4, blockings, strict=True):
+        if blocking.cue_P4 is not None:
+            cue_P4[: len(blocking.look_P3)] = blocking.cue_P4
+    return cue_NP4
 
 
 class DirectorJob:
@@ -149,7 +162,10 @@ class DirectorJob:
         look_BP3 = torch.from_numpy(self._pool.look_NP3[chosen_B].astype(np.int64)).to(self._device)
         box_BTP4 = torch.from_numpy(self._pool.box_NTP4[chosen_B].astype(np.float32)).to(self._device)
         filmed_B2 = torch.from_numpy(self._pool.filmed_N2[chosen_B].astype(np.int64)).to(self._device)
-        return self.model.loss(self._text(ids_BL), look_BP3, box_BTP4, filmed_B2)
+        cue_BP4 = None
+        if self.model.config.cues:
+            cue_BP4 = torch.from_numpy(self._pool.cue_NP4[chosen_B].astype(np.int64)).to(self._device)
+        return self.model.loss(self._text(ids_BL), look_BP3, box_BTP4, filmed_B2, cue_BP4)
 
     def sheet(self, tensors: Mapping[str, Tensor], path: Path) -> None:
         """Nothing to see."""

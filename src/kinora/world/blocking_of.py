@@ -1,6 +1,6 @@
 """The true blocking of a scene: a box around each thing, seen through the camera, whether hidden by others or not.
 
-Axes: F pixel frames, P things, 3 world or looks, 4 box.
+Axes: F pixel frames, P things, 3 world or looks, 4 box or cues.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kinora.core.blocking import DETAILS, KINDS, MOST_THINGS, NOTHING, Blocking
+from kinora.core.blocking import CUES, DETAILS, KINDS, MOST_THINGS, NOTHING, Blocking
 from kinora.core.slots import CAMERAS, COLOURS, SPEEDS
-from kinora.world.parts import ANIMAL_OWNER, FIGURE_OWNER, PANEL_OWNER, ROPE_OWNER, Part
-from kinora.world.scene import Scene, States
+from kinora.world.parts import ANIMAL_OWNER, FIGURE_OWNER, PANEL_OWNER, ROPE_OWNER, STRING_OWNER, Part
+from kinora.world.scene import HANDLED, Scene, States
+from kinora.world.slots_of import animal_slots, body_slots, figure_slots
 from kinora.world.solids import scene_parts
 
 __all__ = ["scene_blocking"]
@@ -40,6 +41,7 @@ def scene_blocking(scene: Scene, states: States, position_T: npt.NDArray[np.floa
         box_TP4=np.stack(boxes, axis=1).astype(np.float32) if boxes else np.zeros((frames, 0, 4), dtype=np.float32),
         position_T=position_T,
         filmed=_filmed(scene),
+        cue_P4=np.array([_cue(scene, owner) for owner in owners], dtype=np.int64).reshape(-1, len(CUES)),
     )
 
 
@@ -61,6 +63,29 @@ def _look(scene: Scene, owner: int) -> tuple[int, int, int] | None:
         return KINDS.index("figure"), COLOURS.index(identity.clothes), DETAILS.index(f"{identity.hair} hair")
     body = scene.bodies[owner - 2]
     return KINDS.index(body.shape), COLOURS.index(body.colour), DETAILS.index(body.material)
+
+
+def _cue(scene: Scene, owner: int) -> list[int]:
+    """Action, direction, speed and size of the owner of parts."""
+    told: tuple[str | None, ...] = ()
+    if owner >= PANEL_OWNER:
+        pass
+    elif owner >= ROPE_OWNER:
+        swings = owner >= STRING_OWNER or scene.ropes[owner - ROPE_OWNER].angle != 0
+        told = ("swing" if swings else "hang",)
+    elif owner >= ANIMAL_OWNER:
+        animal = animal_slots(scene.animals[owner - ANIMAL_OWNER], scene.camera)
+        told = animal.action, animal.direction
+    elif owner >= FIGURE_OWNER:
+        figure = figure_slots(scene.figures[owner - FIGURE_OWNER], scene.camera)
+        told = figure.action, figure.direction
+    else:
+        body = scene.bodies[owner - 2]
+        slots = body_slots(body, scene.camera)
+        action = scene.figures[0].action if body.action in HANDLED else slots.action
+        told = action, slots.direction, slots.speed, slots.size
+    all_told = (*told, *[None] * (len(CUES) - len(told)))
+    return [NOTHING if one is None else values.index(one) for one, values in zip(all_told, CUES, strict=True)]
 
 
 def _box(parts: list[Part], states: States) -> Array:

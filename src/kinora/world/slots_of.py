@@ -15,7 +15,7 @@ from kinora.world.motion import heading_vector
 from kinora.world.scene import HANDLED, Animal, Body, CameraPath, Figure, Scene
 from kinora.world.trajectories import trajectories
 
-__all__ = ["FAST", "MOVING", "direction_of", "scene_slots"]
+__all__ = ["FAST", "MOVING", "animal_slots", "body_slots", "direction_of", "figure_slots", "scene_slots"]
 
 FAST = 0.7
 """Metres a second along the ground from which a body counts as fast; sampled speeds keep far from it."""
@@ -29,9 +29,9 @@ def scene_slots(scene: Scene) -> SceneSlots:
     """Every slot of the scene. A collision counts only when it happens, so the bodies are simulated once."""
     camera = scene.camera
     return SceneSlots(
-        bodies=tuple(_body_slots(body, camera) for body in scene.bodies),
-        figures=tuple(_figure_slots(figure, camera) for figure in scene.figures),
-        animals=tuple(_animal_slots(animal, camera) for animal in scene.animals),
+        bodies=tuple(body_slots(body, camera) for body in scene.bodies),
+        figures=tuple(figure_slots(figure, camera) for figure in scene.figures),
+        animals=tuple(animal_slots(animal, camera) for animal in scene.animals),
         ground=scene.place.ground,
         sky=scene.place.sky,
         camera=camera.kind,
@@ -66,7 +66,8 @@ def direction_of(across: float, along: float, camera: CameraPath) -> str:
     return "away" if forward > 0 else "toward"
 
 
-def _body_slots(body: Body, camera: CameraPath) -> BodySlots:
+def body_slots(body: Body, camera: CameraPath) -> BodySlots:
+    """Every slot of one body; what a figure does with it is the figure's doing."""
     looks = BodySlots(colour=body.colour, shape=body.shape, size=body.size, material=body.material)
     if body.action in HANDLED:
         return looks
@@ -82,7 +83,8 @@ def _body_slots(body: Body, camera: CameraPath) -> BodySlots:
     )
 
 
-def _figure_slots(figure: Figure, camera: CameraPath) -> FigureSlots:
+def figure_slots(figure: Figure, camera: CameraPath) -> FigureSlots:
+    """Every slot of one figure."""
     identity = figure.identity
     return FigureSlots(
         hair=identity.hair,
@@ -95,7 +97,8 @@ def _figure_slots(figure: Figure, camera: CameraPath) -> FigureSlots:
     )
 
 
-def _animal_slots(animal: Animal, camera: CameraPath) -> AnimalSlots:
+def animal_slots(animal: Animal, camera: CameraPath) -> AnimalSlots:
+    """Every slot of one animal."""
     direction = _heading_direction(animal.heading, animal.action == "walk", camera)
     return AnimalSlots(colour=animal.colour, action=animal.action, direction=direction)
 
