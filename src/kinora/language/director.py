@@ -163,8 +163,8 @@ class Director(nn.Module):
         for module in (*self.words.modules(), *self.layers.modules()):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-        tables = [table for chain in (*self._looks, *self._cues, self.box) for table in chain.told]
-        for table in (*tables, *self.filmed):
+        tables = [table for chain, _ in self._said for table in chain.told]
+        for table in (*tables, *self.box.told, *self.filmed):
             nn.init.normal_(table.weight, std=0.05)
 
     def loss(
@@ -181,11 +181,11 @@ class Director(nn.Module):
         """
         things = int((look_BP3[..., 0] != NOTHING).sum(dim=1).max())
         real_BP = look_BP3[:, :things, 0] != NOTHING
-        look_weights = [_weights(look_BP3[:, :things, i], LOOKS[i]) for i in range(len(LOOKS))]
-        cue_weights = [] if cue_BP4 is None else [_weights(cue_BP4[:, :things, i], CUES[i]) for i in range(len(CUES))]
+        value_BPN = look_BP3 if cue_BP4 is None else torch.cat([look_BP3, cue_BP4], dim=-1)
+        said = [(chain, _weights(value_BP[:, :things], values))
+                for (chain, values), value_BP in zip(self._said, value_BPN.unbind(-1), strict=True)]  # fmt: skip
         box_BPT4 = box_BTP4[:, :, :things].transpose(1, 2)
         box_weights = [_between(box_BPT4[..., axis], values) for axis, values in enumerate(AXES)]
-        said = list(zip((*self._looks, *self._cues), (*look_weights, *cue_weights), strict=True))
         said_told = [chain.embed([weight])[:, :, None] for chain, weight in said]
         told_BPSD = torch.cat([*said_told, self.box.embed(box_weights)], dim=2)
         words_BLD = self._words(text_BLD)
@@ -195,11 +195,10 @@ class Director(nn.Module):
         ends_BD, nothing_B = state_BSD[:, -1:], torch.full_like(look_BP3[:, :1, 0], NOTHING)
         asked_BP = torch.arange(things + 1, device=real_BP.device) <= real_BP.sum(dim=1, keepdim=True)
         kinds = _weights(torch.cat([look_BP3[:, :things, 0], nothing_B], dim=1), KINDS)
-        first = self._wrong(self._looks[0], torch.cat([state_BPSD[:, :, 0], ends_BD], dim=1), [kinds], asked_BP)
+        first = self._wrong(said[0][0], torch.cat([state_BPSD[:, :, 0], ends_BD], dim=1), [kinds], asked_BP)
         others = [
             self._wrong(chain, state_BPSD[:, :, at], [weight], real_BP)
-            for at, (chain, weight) in enumerate(said)
-            if at > 0
+            for at, (chain, weight) in enumerate(said[1:], start=1)
         ]
         each_BPT = real_BP[..., None].expand(-1, -1, len(self.config.positions))
         boxes = self._wrong(self.box, state_BPSD[:, :, len(said) :], box_weights, each_BPT)
@@ -222,17 +221,13 @@ class Director(nn.Module):
         cues: list[list[int]] = []
         boxes: list[list[list[float]]] = []
         while len(looks) < MOST_THINGS:
-            kind = self._say_one(speech, self._looks[0], KINDS, generator)
-            if kind == NOTHING:
+            kind, *others = self._said
+            said = [self._say_one(speech, *kind, generator)]
+            if said == [NOTHING]:
                 break
-            others = zip(self._looks[1:], LOOKS[1:], strict=True)
-            looks.append([kind, *(self._say_one(speech, chain, values, generator) for chain, values in others)])
-            cues.append(
-                [
-                    self._say_one(speech, chain, values, generator)
-                    for chain, values in zip(self._cues, CUES, strict=False)
-                ]
-            )
+            said += [self._say_one(speech, *other, generator) for other in others]
+            looks.append(said[: len(LOOKS)])
+            cues.append(said[len(LOOKS) :])
             rows = []
             for _ in self.config.positions:
                 row, told_D = self._say_box(speech.state_D, generator)
@@ -256,12 +251,10 @@ class Director(nn.Module):
         return kind, speed if kind else NOTHING
 
     @property
-    def _looks(self) -> list[Chain]:
-        return [chain for chain in self.looks if isinstance(chain, Chain)]
-
-    @property
-    def _cues(self) -> list[Chain]:
-        return [chain for chain in self.cues if isinstance(chain, Chain)]
+    def _said(self) -> list[tuple[Chain, tuple[str, ...]]]:
+        """What says each single value of a thing, looks before cues, and which values there are."""
+        chains = [chain for chain in (*self.looks, *self.cues) if isinstance(chain, Chain)]
+        return list(zip(chains, (LOOKS + CUES)[: len(chains)], strict=True))
 
     def _seen(self, filmed_B2: Tensor | None) -> Tensor | None:
         """What is told (B, D) before the first thing: the camera that sees them all."""
@@ -300,7 +293,7 @@ class Director(nn.Module):
     def _say_one(self, speech: Speech, chain: Chain, values: Sequence[str], generator: torch.Generator) -> int:
         """One token of a single value, or `NOTHING`."""
         value = _likely(chain.logits(speech.state_D, []), generator)
-        if value == len(values) and chain is self.looks[0]:
+        if values is KINDS and value == len(values):
             return NOTHING  # it ends the sequence: nothing comes after it
         speech.say(chain.embed([_one_hot(value, len(values) + 1)]))
         return NOTHING if value == len(values) else value
