@@ -285,6 +285,7 @@ class Filming:
 
     def _painted(self, painting: Painting, state: LatentState, sampling: Sampling) -> LatentState:
         """The state with what the director places drawn into it, seen by the camera that it tells of."""
+        state = painting.cleared(state)
         if painting.moving:
             state = painting.seen_moving(
                 state, self._drawing, self._model.codec.config.compression, frame_rate=self._plan.frame_rate,

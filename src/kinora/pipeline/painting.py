@@ -1,10 +1,11 @@
 """Painting: the things that a director places, drawn over a window that follows its sketch.
 
-A sketch knows ground, sky and light; what stands in it is drawn by the model's painter (`kinora.control.painter`), at
-every latent frame where the blocking puts it then, and erased where it only stood in the sketch. Where the blocking's
-camera moves, the window is the sketch's first moment, its things erased, as that camera sees it.
+A sketch knows ground, sky and light: from its moments, their things erased, comes one stage for the whole window; where
+the blocking's camera moves, as that camera sees it. What stands on it is drawn by the model's painter
+(`kinora.control.painter`), at every latent frame where the blocking puts it then.
 
-Axes: B batch (1), C channels, T latent frames, N moments, P things, H W grid, 2 right and down, 3 looks, 4 box.
+Axes: B batch (1), C channels, T latent frames, K moments of the sketch, N moments, P things, H W grid, 2 right and
+down, 3 looks, 4 box.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from kinora.pipeline.sketching import Sketch
 
 __all__ = ["Painting"]
 
+FEWEST = 3
+"""Moments of a sketch from which on what most of them show is told from what one of them shows."""
+
 
 class Painting:
     """A painter at work on the first window of a film."""
@@ -41,6 +45,7 @@ class Painting:
         look_P3 = blocking.look_P3.copy()
         look_P3[(look_P3[:, 0] == KINDS.index("figure")) & (look_P3[:, 1] == NOTHING)] = NOTHING
         self._blocking = replace(blocking, look_P3=look_P3)
+        self._draws_all = np.array_equal(look_P3, blocking.look_P3)
         self._painter = painter
         self._sketch = sketch
         self._patch = patch
@@ -50,12 +55,30 @@ class Painting:
         """Whether the camera moves in this window; in a picture nothing does."""
         return self._sketch.frames > 1 and self._blocking.move != CameraMove()
 
+    def cleared(self, state: LatentState) -> LatentState:
+        """The state with nothing on the stage. All frames show the same one, cell by cell the median of the sketch's
+        moments: what a sketch draws beside its boxes stands there in one moment and not in the others. A figure that
+        is not painted stays as the sketch has it, moment by moment.
+        """
+        places = list(self._sketch.places)
+        look_KP3, box_KP4, way_KP2 = self._told(np.array(places, dtype=np.float32), state.clean_BCTHW.device)
+        moments_KCHW = state.clean_BCTHW[0, :, places].transpose(0, 1)
+        stood_K1HW = _around(painted_cells(look_KP3, box_KP4, *moments_KCHW.shape[-2:]))
+        first_K = torch.tensor(places, device=look_KP3.device) == 0
+        bare_KCHW, _ = self._painter(
+            moments_KCHW, torch.full_like(look_KP3, NOTHING), box_KP4, way_KP2, first_K, stood_K1HW
+        )
+        stage_TCHW = bare_KCHW[self._sketch.nearest_T.to(bare_KCHW.device)]
+        if self._draws_all and len(places) >= FEWEST:
+            stage_TCHW = bare_KCHW.median(dim=0).values.expand_as(stage_TCHW)
+        frames = self._sketch.frames
+        return _with(state, stage_TCHW.transpose(0, 1)[None].float(), state.cap_BTHW[:, :frames])
+
     def seen_moving(
         self, state: LatentState, drawing: Drawing, compression: Compression, *, frame_rate: float, cap: float
     ) -> LatentState:
-        """The state with every frame the first one without its things, as the moving camera sees it, up to `cap`."""
-        bare_BC1HW = self._bare(state.clean_BCTHW[:, :, :1])
-        picture_HW3 = drawing.draw(bare_BC1HW, tell=False)[0][0]
+        """The state with every frame the first one, as the moving camera sees it, up to `cap`."""
+        picture_HW3 = drawing.draw(state.clean_BCTHW[:, :, :1], tell=False)[0][0]
         seconds_F = np.arange(1 + compression.time * (self._sketch.frames - 1)) / frame_rate
         still = Guide.still(picture_HW3, frames=len(seconds_F), cap=cap)
         track = camera_track(self._blocking.move, seconds_F)
@@ -67,27 +90,14 @@ class Painting:
     def paint(self, state: LatentState, cap: float) -> LatentState:
         """The state with the things drawn, known up to `cap`."""
         frames = self._sketch.frames
-        position_T = np.arange(frames, dtype=np.float32)
-        place_T = np.array(self._sketch.places, dtype=np.float32)[self._sketch.nearest_T.numpy()]
-        moments_TCHW = state.clean_BCTHW[0, :, :frames].transpose(0, 1)
-        grid = moments_TCHW.shape[-2:]
-        look_TP3, box_TP4, way_TP2 = self._told(position_T, state.clean_BCTHW.device)
-        stood_TP4 = torch.from_numpy(self._blocking.at(place_T).box_TP4).to(look_TP3.device)
-        stood_T1HW = None if self.moving else _around(painted_cells(look_TP3, stood_TP4, *grid))
+        stage_TCHW = state.clean_BCTHW[0, :, :frames].transpose(0, 1)
+        look_TP3, box_TP4, way_TP2 = self._told(np.arange(frames, dtype=np.float32), state.clean_BCTHW.device)
         first_T = torch.arange(frames, device=look_TP3.device) == 0
-        drawn_TCHW, _ = self._painter(moments_TCHW, look_TP3, box_TP4, way_TP2, first_T, stood_T1HW)
-        token_THW = functional.max_pool2d(painted_cells(look_TP3, box_TP4, *grid)[:, 0], self._patch)
+        drawn_TCHW, cells_T1HW = self._painter(stage_TCHW, look_TP3, box_TP4, way_TP2, first_T)
+        token_THW = functional.max_pool2d(cells_T1HW[:, 0], self._patch)
         cap_THW = state.cap_BTHW[0, :frames]
         cap_THW = torch.where(self._of_tokens(token_THW) > 0, cap_THW.clamp(max=cap), cap_THW)
         return _with(state, drawn_TCHW.transpose(0, 1)[None].float(), cap_THW[None])
-
-    def _bare(self, first_BC1HW: Tensor) -> Tensor:
-        """The first moment without its things."""
-        look_1P3, box_1P4, way_1P2 = self._told(np.zeros(1, dtype=np.float32), first_BC1HW.device)
-        stood_11HW = _around(painted_cells(look_1P3, box_1P4, *first_BC1HW.shape[-2:]))
-        nobody_1P3, first_1 = torch.full_like(look_1P3, NOTHING), torch.ones(1, device=look_1P3.device)
-        drawn_1CHW, _ = self._painter(first_BC1HW[:, :, 0], nobody_1P3, box_1P4, way_1P2, first_1, stood_11HW)
-        return drawn_1CHW[:, :, None].float()
 
     def _of_tokens(self, token_NHW: Tensor) -> Tensor:
         """What is told of tokens, of each of their cells."""

@@ -54,7 +54,7 @@ class Sampling:
     """Steps for these few, which decide what the film shows and cost little; 0 for as many as the film's."""
     sketch_cap: float = 0.7
     """Highest noise level of the window after them."""
-    painted_cap: float = 0.1
+    painted_cap: float = 0.0
     """The same where a painter has drawn what stands there (`pipeline.painting`)."""
 
     def guides(self, level: float) -> bool:
