@@ -88,6 +88,7 @@ def test_waves_tell_where_within_a_cell_an_edge_lies():
     assert one[4 + 20, 4, 5].item() == 0
     assert one[:, 0, 0].abs().sum() == 0
     assert edge_waves(torch.full_like(look, NOTHING), box, 8, 8).abs().sum() == 0
+    assert edge_waves(look[:, :0], box[:, :0], 8, 8).shape == one[None].shape
 
 
 def test_the_nearer_of_two_things_tells_its_edges():
@@ -99,6 +100,15 @@ def test_the_nearer_of_two_things_tells_its_edges():
     assert torch.equal(both.permute(0, 2, 3, 1)[near], alone.permute(0, 2, 3, 1)[near])
     swapped = edge_waves(look.flip(1), box.flip(1), 8, 8)
     assert torch.equal(swapped, both)
+
+
+def test_an_empty_stage_stays_as_it_is():
+    look, box, way = (rows[:, :0] for rows in things((0.0, 0.0, 0.2, 0.2)))
+    clean = torch.randn(1, 2, 8, 8)
+    for edges in (False, True):
+        drawn, cells = fresh(edges=edges)(clean, look, box, way, FIRST)
+        assert torch.equal(drawn, clean)
+        assert not cells.any()
 
 
 def test_it_learns_what_a_thing_looks_like():

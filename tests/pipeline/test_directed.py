@@ -153,7 +153,7 @@ def test_a_longer_film_is_told_of_its_first_window_alone(pipeline: Pipeline, mon
 def painting(pipeline: Pipeline) -> Pipeline:
     model = pipeline.model
     channels = model.codec.config.channels
-    config = PainterConfig(channels=channels, spread=(1.0,) * channels, widths=(8, 8, 8), depths=(1, 1, 1))
+    config = PainterConfig(channels=channels, spread=(1.0,) * channels, edges=True, widths=(8, 8, 8), depths=(1, 1, 1))
     with torch.random.fork_rng():
         torch.manual_seed(4)
         painter = Painter(config).eval().requires_grad_(requires_grad=False)

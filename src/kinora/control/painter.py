@@ -130,6 +130,8 @@ def edge_waves(look_NP3: Tensor, box_NP4: Tensor, height: int, width: int) -> Te
     covered; so each of the four distances is told as waves too as long as the edge is near (Fourier features, Tancik
     et al. 2020, arXiv:2006.10739).
     """
+    if not box_NP4.shape[1]:
+        return box_NP4.new_zeros(len(box_NP4), EDGE_CHANNELS, height, width)
     left_N1W, right_N1W = _distances(box_NP4[..., 0], box_NP4[..., 2], width, min(height, width))
     above_N1H, below_N1H = _distances(box_NP4[..., 1], box_NP4[..., 3], height, min(height, width))
     shape = (*box_NP4.shape[:2], height, width)
