@@ -13,12 +13,12 @@ from interrupting import interrupted
 import kinora
 from kinora.control.blocking import BLOCKING_CHANNELS, maps_of
 from kinora.control.painter import Painter, PainterConfig
-from kinora.core.blocking import KINDS, NOTHING, Blocking
+from kinora.core.blocking import DETAILS, KINDS, NOTHING, Blocking
 from kinora.core.camera import CameraMove
 from kinora.core.conditions import Keyframe, Moves, Reference
 from kinora.core.materials import Still
 from kinora.core.request import Request
-from kinora.core.slots import CAMERAS, SPEEDS
+from kinora.core.slots import CAMERAS, COLOURS, SPEEDS
 from kinora.flow.state import LatentState
 from kinora.language.director import Director, DirectorConfig
 from kinora.pipeline import Pipeline
@@ -27,6 +27,10 @@ from kinora.pipeline.sketching import Sketch
 from kinora.presets import Sampling
 from kinora.transformer.conditions import Conditions, Prepared
 from kinora.transformer.model import Transformer
+from kinora.understanding.store import load_reader
+from kinora.world.render import render_states
+from kinora.world.scene import Figure, Identity, Place, Scene
+from kinora.world.simulate import simulate
 
 FILM = Request(prompt="a red ball rolls to the left", seconds=3.0, quality="draft")
 PANNED = replace(FILM, conditions=(Moves(move=CameraMove(pan=5.0)),))
@@ -273,6 +277,35 @@ def test_figures_that_a_portrait_shows_are_not_painted(painting: Pipeline, monke
     assert (window.cap_BTHW[:, :frames] == cap).all()
     # They stay as the sketch has them, moment by moment: where they move no median knows them.
     assert not torch.equal(window.clean_BCTHW[:, :, 0], window.clean_BCTHW[:, :, frames - 1])
+
+
+def test_figures_are_painted_as_their_portraits_show_them(painting: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    """Read by the bundled model's reader."""
+    tiny = Path(kinora.__file__).parent / "presets" / "tiny"
+    pipeline = Pipeline(replace(painting.model, reads=lambda: load_reader(tiny)))
+    identity = Identity(
+        skin=(0.8, 0.6, 0.5), hair="red", hair_style=1, eyes=(0.2, 0.2, 0.2), clothes="green", trousers=(0.1, 0.1, 0.3)
+    )
+    scene = Scene(place=Place(ground="sand", sky="day"), figures=(Figure(identity=identity),))
+    states = simulate(scene).at(np.array([0]))
+    pixels_HW3 = render_states([scene], [states], height=128, width=128).rgb_BFHW3[0, 0].numpy()
+    somebody = Blocking(
+        look_P3=np.array([[KINDS.index("figure"), COLOURS.index("blue"), DETAILS.index("black hair")]] * 2),
+        box_TP4=np.array([[[-0.5, 0.0, 0.4, 0.8], [0.5, 0.0, 0.4, 0.8]]], dtype=np.float32),
+        position_T=np.float32([0]),
+    )
+    monkeypatch.setattr(Director, "direct", lambda _director, _text_1LD, _seed: somebody)
+    portrayed = replace(FILM, conditions=(Reference(still=Still.of(pixels_HW3, name="portrait.png")),))
+    maps_BCTHW = next(maps for maps in told(pipeline, portrayed, monkeypatch) if maps is not None)
+    looks_LHW = maps_BCTHW[0, len(KINDS) : BLOCKING_CHANNELS - 2, 0]
+    green, red = COLOURS.index("green"), len(COLOURS) + DETAILS.index("red hair")
+    # The first figure is the portrait's; whose looks no portrait shows, the transformer is told nothing of.
+    assert looks_LHW[..., :2].amax(dim=(1, 2)).nonzero()[:, 0].tolist() == [green, red]
+    assert looks_LHW[..., 2:].max() == 0
+    # Nobody is seen in a grey picture.
+    nobody = replace(FILM, conditions=(Reference(still=STILL),))
+    maps_BCTHW = next(maps for maps in told(pipeline, nobody, monkeypatch) if maps is not None)
+    assert maps_BCTHW[0, len(KINDS) : BLOCKING_CHANNELS - 2].max() == 0
 
 
 @pytest.mark.parametrize("request_", [FILM, PANNED], ids=["film", "picture first"])

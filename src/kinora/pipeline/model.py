@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -28,6 +28,9 @@ from kinora.transformer.config import TransformerConfig
 from kinora.transformer.model import Transformer
 from kinora.weights.manifest import Manifest, read_manifest, read_text, weights_hash
 from kinora.weights.store import load_module
+
+if TYPE_CHECKING:
+    from kinora.understanding.model import Reader
 
 __all__ = ["VOCABULARY", "Model", "checked_device", "config_of", "load_model", "weights_hash"]
 
@@ -57,12 +60,19 @@ class Model:
     """What says where things stand before they are drawn, on the CPU."""
     painter: Painter | None = None
     """What draws the things that a director places."""
+    reads: Callable[[], Reader] | None = None
+    """Loads what looks at portraits for the painter."""
 
     @cached_property
     def text(self) -> TextModel:
         """What reads prompts, on the CPU; open weights stay mapped from their files."""
         text: TextModel = self.sources["text"].open()
         return text
+
+    @cached_property
+    def reader(self) -> Reader | None:
+        """What looks at portraits, on the CPU; few films have one, so it is loaded when it is asked for."""
+        return None if self.reads is None else self.reads()
 
     @cached_property
     def parts(self) -> Parts:
@@ -110,6 +120,7 @@ def load_model(folder: Path, *, device: str | None = None) -> Model:
         codec=codec,
         transformer=transformer,
         sources={"codec": _here(codec), "transformer": _here(transformer), "text": _here(words)},
+        reads=partial(_reader, folder) if "reader" in manifest.parts else None,
         director=director,
         painter=painter,
         device=place,
@@ -133,6 +144,12 @@ def _published(manifest: Manifest, folder: Path, place: torch.device, dtype: tor
         device=place,
         dtype=dtype,
     )
+
+
+def _reader(folder: Path) -> Reader:
+    from kinora.understanding.store import load_reader
+
+    return load_reader(folder)
 
 
 def _here(part: Any) -> Source:

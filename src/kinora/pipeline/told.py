@@ -5,7 +5,7 @@ Axes: B batch, C channels, F pixel frames, T latent frames, H W grid, L text pos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +16,12 @@ from torch import Tensor
 from kinora.control.beside import lay_beside, pictures_on_grey
 from kinora.control.blocking import maps_of
 from kinora.control.frames import face_mask, mouth_windows, pose_of_track
-from kinora.core.blocking import Blocking
+from kinora.core.blocking import DETAILS, KINDS, Blocking
 from kinora.core.camera import CameraMove
-from kinora.core.conditions import Moves, Reference, Speech
+from kinora.core.clip import Clip
+from kinora.core.conditions import Moves, Speech
 from kinora.core.plan import Plan, Segment
+from kinora.core.slots import COLOURS
 from kinora.core.wording import condition_of
 from kinora.pipeline.drawing import Drawing
 from kinora.pipeline.given import Given, Span
@@ -79,9 +81,25 @@ class Told:
             director = self._model.director
             assert director is not None
             blocking = director.direct(text_BLD.float().cpu(), self._plan.request.seed)
-            with_face = condition_of(self._plan.request, Reference) is not None
-            self._directed = blocking.faceless() if with_face else blocking
+            portraits = self._given.references
+            self._directed = self._as_portrayed(blocking, portraits) if portraits else blocking
         return self._directed
+
+    def _as_portrayed(self, blocking: Blocking, portraits: Sequence[Pixels]) -> Blocking:
+        """The blocking with its figures as the portraits show them, in the order of both. What is not told of them is
+        for the transformer to see: everything where there is no painter, or whoever the model's reader does not find.
+        """
+        blocking = blocking.faceless()
+        reader = self._model.reader if self._model.painter is not None else None
+        if reader is None:
+            return blocking
+        look_P3 = blocking.look_P3.copy()
+        rows = np.flatnonzero(look_P3[:, 0] == KINDS.index("figure"))
+        for row, rgb_HW3 in zip(rows, portraits, strict=False):
+            seen = reader.read(Clip(frames_FHWC=rgb_HW3[None], frame_rate=self._plan.frame_rate)).figures
+            if seen:
+                look_P3[row, 1:] = COLOURS.index(seen[0].clothes), DETAILS.index(f"{seen[0].hair} hair")
+        return replace(blocking, look_P3=look_P3)
 
     def _blocking(self, text_BLD: Tensor, frames: int, extra: int) -> Tensor:
         """What the director says of the film's first latent frames, as control maps (1, C, T, H, W)."""
