@@ -229,6 +229,23 @@ def test_what_a_sketch_shows_in_one_moment_only_is_not_on_the_stage(
     assert starts(painting, FILM, monkeypatch)["segment 0"].clean_BCTHW.max() < 99
 
 
+def test_a_ball_is_drawn_over_the_frame_it_hangs_in(painting: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    """The frame's feet stand lower in the picture than the ball, so as nearer things would they would cover it."""
+
+    def start(colour: str) -> torch.Tensor:
+        hanging = Blocking(
+            look_P3=np.array(
+                [[KINDS.index("sphere"), COLOURS.index(colour), 0], [KINDS.index("rope"), NOTHING, NOTHING]]
+            ),
+            box_TP4=np.array([[[-0.5, -0.25, 0.2, 0.2], [0.0, 0.0, 0.9, 0.9]]], dtype=np.float32),
+            position_T=np.float32([0]),
+        )
+        monkeypatch.setattr(Director, "direct", lambda _director, _text_1LD, _seed: hanging)
+        return starts(painting, FILM, monkeypatch)["segment 0"].clean_BCTHW
+
+    assert not torch.equal(start("red"), start("blue"))
+
+
 def test_pictures_and_short_films_are_sketched_to_be_painted(painting: Pipeline, monkeypatch: pytest.MonkeyPatch):
     for request in (Request(prompt="a red ball", seconds=1.0, quality="draft"), replace(FILM, seconds=0.5)):
         assert painting.plan(request).sketch == min(3, painting.plan(request).latent.frames)

@@ -30,6 +30,8 @@ from kinora.pipeline.sketching import Sketch
 
 __all__ = ["Painting"]
 
+AROUND = tuple(KINDS.index(kind) for kind in ("rope", "panel"))
+"""What stands around or behind others is drawn before them: told at once, a pendulum's frame would cover its ball."""
 FEWEST = 3
 """Moments of a sketch from which on what most of them show is told from what one of them shows."""
 
@@ -90,11 +92,15 @@ class Painting:
     def paint(self, state: LatentState, cap: float) -> LatentState:
         """The state with the things drawn, known up to `cap`."""
         frames = self._sketch.frames
-        stage_TCHW = state.clean_BCTHW[0, :, :frames].transpose(0, 1)
+        drawn_TCHW = state.clean_BCTHW[0, :, :frames].transpose(0, 1)
         look_TP3, box_TP4, way_TP2 = self._told(np.arange(frames, dtype=np.float32), state.clean_BCTHW.device)
         first_T = torch.arange(frames, device=look_TP3.device) == 0
-        drawn_TCHW, cells_T1HW = self._painter(stage_TCHW, look_TP3, box_TP4, way_TP2, first_T)
-        token_THW = functional.max_pool2d(cells_T1HW[:, 0], self._patch)
+        around_TP1 = torch.isin(look_TP3[..., :1], torch.tensor(AROUND, device=look_TP3.device))
+        for layer_TP1 in (around_TP1, ~around_TP1):
+            drawn_TCHW, _ = self._painter(
+                drawn_TCHW, torch.where(layer_TP1, look_TP3, NOTHING), box_TP4, way_TP2, first_T
+            )
+        token_THW = functional.max_pool2d(painted_cells(look_TP3, box_TP4, *drawn_TCHW.shape[-2:])[:, 0], self._patch)
         cap_THW = state.cap_BTHW[0, :frames]
         cap_THW = torch.where(self._of_tokens(token_THW) > 0, cap_THW.clamp(max=cap), cap_THW)
         return _with(state, drawn_TCHW.transpose(0, 1)[None].float(), cap_THW[None])
