@@ -97,9 +97,9 @@ class Painting:
         first_T = torch.arange(frames, device=look_TP3.device) == 0
         around_TP1 = torch.isin(look_TP3[..., :1], torch.tensor(AROUND, device=look_TP3.device))
         for layer_TP1 in (around_TP1, ~around_TP1):
-            drawn_TCHW, _ = self._painter(
-                drawn_TCHW, torch.where(layer_TP1, look_TP3, NOTHING), box_TP4, way_TP2, first_T
-            )
+            layer_TP3 = torch.where(layer_TP1, look_TP3, NOTHING)
+            if (layer_TP3[..., 0] != NOTHING).any():
+                drawn_TCHW, _ = self._painter(drawn_TCHW, layer_TP3, box_TP4, way_TP2, first_T)
         token_THW = functional.max_pool2d(painted_cells(look_TP3, box_TP4, *drawn_TCHW.shape[-2:])[:, 0], self._patch)
         cap_THW = state.cap_BTHW[0, :frames]
         cap_THW = torch.where(self._of_tokens(token_THW) > 0, cap_THW.clamp(max=cap), cap_THW)
