@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kinora.core.blocking import CUES, FILMED, KINDS, LOOKS, MOST_THINGS, NOTHING, Blocking
+from kinora.language.chain import Chain, between, likely, one_hot, weights_of
 from kinora.language.encoder import EncoderLayer, TextEncoderConfig, gated
 from kinora.language.filmed import CameraHead
 from kinora.nn.attention import attend
@@ -35,11 +36,6 @@ MIDDLES = tuple(np.linspace(-1.5, 1.5, 97).tolist())
 HALVES = (0.0, *np.geomspace(0.02, 3.0, 64).tolist())
 """Values between which a half extent lies: eight hundredths apart; 0 is not to be seen."""
 AXES = (MIDDLES, MIDDLES, HALVES, HALVES)
-LIKELY = 0.5
-"""A number is drawn from its likeliest values, which have this share of the probability (nucleus sampling, Holtzman et
-al. 2020, arXiv:1904.09751). At 0.9 one colour in ten more is wrong, and as many things
-move that should rest.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,31 +110,6 @@ class Layer(nn.Module):
         return x_BSD.unflatten(-1, (self.heads, -1))
 
 
-class Chain(nn.Module):
-    """The numbers that one token tells, each from the token's state and the numbers before it."""
-
-    def __init__(self, width: int, sizes: Sequence[int]) -> None:
-        super().__init__()
-        self.told = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
-        self.mix = nn.ModuleList(
-            nn.Sequential(RMSNorm(width), nn.Linear(width, width), nn.GELU(approximate="tanh")) for _ in sizes
-        )
-        self.name = nn.ModuleList(nn.Linear(width, size) for size in sizes)
-
-    def embed(self, weights: Sequence[Tensor]) -> Tensor:
-        """What the numbers add to the state of the next token; each comes as weights (..., V) of its values."""
-        parts = [weight @ table.weight for weight, table in zip(weights, self.told, strict=True)]  # type: ignore[operator]
-        return torch.stack(parts).sum(dim=0)
-
-    def logits(self, state: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        """Logits (..., V) of the next number, where `weights` tell those before it."""
-        at = len(weights)
-        for weight, table in zip(weights, self.told, strict=False):
-            state = state + weight @ table.weight  # type: ignore[operator]
-        found: Tensor = self.name[at](self.mix[at](state))
-        return found
-
-
 class Director(nn.Module):
     """Writes blockings."""
 
@@ -182,10 +153,10 @@ class Director(nn.Module):
         things = int((look_BP3[..., 0] != NOTHING).sum(dim=1).max())
         real_BP = look_BP3[:, :things, 0] != NOTHING
         value_BPN = look_BP3 if cue_BP4 is None else torch.cat([look_BP3, cue_BP4], dim=-1)
-        said = [(chain, _weights(value_BP[:, :things], values))
+        said = [(chain, weights_of(value_BP[:, :things], values))
                 for (chain, values), value_BP in zip(self._said, value_BPN.unbind(-1), strict=True)]  # fmt: skip
         box_BPT4 = box_BTP4[:, :, :things].transpose(1, 2)
-        box_weights = [_between(box_BPT4[..., axis], values) for axis, values in enumerate(AXES)]
+        box_weights = [between(box_BPT4[..., axis], values) for axis, values in enumerate(AXES)]
         said_told = [chain.embed([weight])[:, :, None] for chain, weight in said]
         told_BPSD = torch.cat([*said_told, self.box.embed(box_weights)], dim=2)
         words_BLD = self._words(text_BLD)
@@ -194,7 +165,7 @@ class Director(nn.Module):
         state_BPSD = state_BSD[:, :-1].unflatten(1, (things, -1))
         ends_BD, nothing_B = state_BSD[:, -1:], torch.full_like(look_BP3[:, :1, 0], NOTHING)
         asked_BP = torch.arange(things + 1, device=real_BP.device) <= real_BP.sum(dim=1, keepdim=True)
-        kinds = _weights(torch.cat([look_BP3[:, :things, 0], nothing_B], dim=1), KINDS)
+        kinds = weights_of(torch.cat([look_BP3[:, :things, 0], nothing_B], dim=1), KINDS)
         first = self._wrong(said[0][0], torch.cat([state_BPSD[:, :, 0], ends_BD], dim=1), [kinds], asked_BP)
         others = [
             self._wrong(chain, state_BPSD[:, :, at], [weight], real_BP)
@@ -261,7 +232,7 @@ class Director(nn.Module):
         if filmed_B2 is None or not self.config.cues:
             return None
         told = [
-            _weights(filmed_B2[:, at], FILMED[at]) @ table.weight  # type: ignore[operator]
+            weights_of(filmed_B2[:, at], FILMED[at]) @ table.weight  # type: ignore[operator]
             for at, table in enumerate(self.filmed)
         ]
         return torch.stack(told).sum(dim=0)
@@ -292,10 +263,10 @@ class Director(nn.Module):
 
     def _say_one(self, speech: Speech, chain: Chain, values: Sequence[str], generator: torch.Generator) -> int:
         """One token of a single value, or `NOTHING`."""
-        value = _likely(chain.logits(speech.state_D, []), generator)
+        value = likely(chain.logits(speech.state_D, []), generator)
         if values is KINDS and value == len(values):
             return NOTHING  # it ends the sequence: nothing comes after it
-        speech.say(chain.embed([_one_hot(value, len(values) + 1)]))
+        speech.say(chain.embed([one_hot(value, len(values) + 1)]))
         return NOTHING if value == len(values) else value
 
     def _say_box(self, state_D: Tensor, generator: torch.Generator) -> tuple[list[float], Tensor]:
@@ -305,13 +276,13 @@ class Director(nn.Module):
         for values in AXES:
             logits_V = self.box.logits(state_D, weights)
             # A number between two values was taught as a share of both, so around the value drawn the mean tells it.
-            drawn = _likely(logits_V, generator)
+            drawn = likely(logits_V, generator)
             near_V = torch.zeros_like(logits_V)
             near = slice(max(drawn - 1, 0), drawn + 2)
             near_V[near] = logits_V[near].softmax(dim=0)
             number = float(near_V @ torch.tensor(values, dtype=near_V.dtype))
             row.append(number)
-            weights.append(_between(torch.tensor(number), values))
+            weights.append(between(torch.tensor(number), values))
         return row, self.box.embed(weights)
 
     def _wrong(self, chain: Chain, state: Tensor, weights: Sequence[Tensor], asked: Tensor) -> Tensor:
@@ -348,29 +319,3 @@ class Speech:
 def _spoken(text_BLD: Tensor) -> Tensor:
     """Where there are words (B, L); padding is zero."""
     return text_BLD.abs().amax(dim=-1) > 0
-
-
-def _one_hot(value: int, size: int) -> Tensor:
-    return functional.one_hot(torch.tensor(value), size).float()
-
-
-def _weights(chosen: Tensor, values: Sequence[str]) -> Tensor:
-    """One-hot weights (..., V) of some of `values`, nothing being the last one."""
-    return functional.one_hot(torch.where(chosen == NOTHING, len(values), chosen), len(values) + 1).float()
-
-
-def _between(number: Tensor, values: Sequence[float]) -> Tensor:
-    """Weights (..., V) of the two values that a number lies between, so that their mean is the number."""
-    table_V = torch.tensor(values, dtype=number.dtype, device=number.device)
-    number = number.clamp(values[0], values[-1])
-    above = torch.searchsorted(table_V, number.contiguous()).clamp(1, len(values) - 1)
-    share = (number - table_V[above - 1]) / (table_V[above] - table_V[above - 1])
-    one_hot = functional.one_hot
-    return one_hot(above, len(values)) * share[..., None] + one_hot(above - 1, len(values)) * (1 - share)[..., None]
-
-
-def _likely(logits_V: Tensor, generator: torch.Generator) -> int:
-    """One of the likeliest values."""
-    share_V, value_V = logits_V.float().softmax(dim=0).sort(descending=True)
-    share_V = share_V * (share_V.cumsum(dim=0) - share_V < LIKELY)
-    return int(value_V[torch.multinomial(share_V, 1, generator=generator)])
