@@ -88,9 +88,9 @@ def _grown(begun: Part, model: Director) -> dict[str, Tensor]:
     """The state of one of before in a director that says more: what it did not say it learns now."""
     state = {**model.state_dict(), **{name: tensor.float() for name, tensor in begun.tensors.items()}}
     if not begun.config.get("cues", False):
-        moment_SD = begun.tensors["moment"].float()
-        state["moment"] = torch.cat([moment_SD[: len(LOOKS)], model.moment[len(LOOKS) :][: len(CUES)].detach(),
-                                     moment_SD[len(LOOKS) :]])  # fmt: skip
+        looks_SD, boxes_SD = begun.tensors["moment"].float().tensor_split([len(LOOKS)])
+        cues_SD = model.moment.detach()[len(LOOKS) : len(LOOKS) + len(CUES)]
+        state["moment"] = torch.cat([looks_SD, cues_SD, boxes_SD])
     return state
 
 

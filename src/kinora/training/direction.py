@@ -1,7 +1,7 @@
 """What a director learns from: scenes that nobody renders, told in words and as blockings.
 
-Axes: N scenes, B batch, L text positions, T moments, P things, 2 move and speed of
-a camera, 3 looks, 4 box or cues.
+Axes: N scenes, B batch, L text positions, T moments, P things, 2 move and speed of a camera, 3 looks,
+4 box or cues.
 """
 
 from __future__ import annotations
