@@ -106,9 +106,22 @@ class Ledger:
         _check(units, least=0)
         if not units:
             return True
-        token = f"hold:{task_id}"
-        held = self._hold_at_once(c, account_id, task_id, units, token) if not self._database.is_sqlite else None
-        return self._hold(c, account_id, task_id, units, token) if held is None else held
+        token, now = f"hold:{task_id}", now_ms()
+        # Not on Postgres: a statement that waits for a lot, and then finds too little in it, keeps that lot locked, and
+        # units that came back to an earlier lot meanwhile would be waited for out of order.
+        one = sql.TAKE_ONE.row(c, account=account_id, now=now, units=units) if self._database.is_sqlite else None
+        parts = self._gather(c, account_id, units, token, now) if one is None else [(one[0], units)]
+        if not parts:
+            return False
+        transfer = _act(c, "hold", account_id, task_id, token, now)
+        if transfer is None:  # it was done before
+            for book, taken in parts:
+                sql.PUT_BACK.run(c, id=book, units=taken)
+            return False
+        hold = new_id()
+        sql.HOLD.run(c, id=hold, account=account_id, task=task_id, units=units)
+        _move(c, transfer, [*((book, -taken) for book, taken in parts), (hold, units)])
+        return True
 
     def settle(self, c: Connection, task_id: int, units: int) -> bool:
         """The task is done and costs `units`: they are earned, what was held beyond them goes back. False when the task
@@ -152,41 +165,6 @@ class Ledger:
         """Everything computed again from the entries."""
         with self._database.read() as c:
             return audit(c)
-
-    def _hold(self, c: Connection, account_id: int, task_id: int, units: int, token: str) -> bool:
-        now = now_ms()
-        one = sql.TAKE_ONE.row(c, account=account_id, now=now, units=units)
-        parts = self._gather(c, account_id, units, token, now) if one is None else [(one[0], units)]
-        if not parts:
-            return False
-        transfer = _act(c, "hold", account_id, task_id, token, now)
-        if transfer is None:  # it was done before
-            for book, taken in parts:
-                sql.PUT_BACK.run(c, id=book, units=taken)
-            return False
-        hold = new_id()
-        sql.HOLD.run(c, id=hold, account=account_id, task=task_id, units=units)
-        _move(c, transfer, [*((book, -taken) for book, taken in parts), (hold, units)])
-        return True
-
-    def _hold_at_once(self, c: Connection, account_id: int, task_id: int, units: int, token: str) -> bool | None:
-        """None when the soonest lot has not enough by itself."""
-        done = sql.HOLD_AT_ONCE.row(
-            c,
-            account=account_id,
-            task=task_id,
-            units=units,
-            token=token,
-            now=now_ms(),
-            transfer=new_id(),
-            hold=new_id(),
-        )
-        if done is None:
-            return None
-        lot, transfer = done
-        if transfer is None:  # it was done before
-            sql.PUT_BACK.run(c, id=lot, units=units)
-        return transfer is not None
 
     def _gather(self, c: Connection, account_id: int, units: int, token: str, now: int) -> list[Part]:
         """`units` from as many lots as it takes; nothing where the act was done before."""

@@ -18,7 +18,6 @@ __all__ = [
     "GRANT",
     "GRANTED",
     "HOLD",
-    "HOLD_AT_ONCE",
     "HOUSE",
     "LOT",
     "LOTS",
@@ -100,9 +99,10 @@ TAKEN = Statement(
 # enough, or the price is not all that is held) is left to the statements above.
 
 
-def hold_parts(only: str = "true") -> str:
+def hold_parts(only: str) -> str:
     """A hold from one lot as parts of a larger statement, done `only` where a condition holds: `lot` has a row if the
-    soonest lot has enough, `act` if the act is new.
+    soonest lot has enough, `act` if the act is new. That statement locks the account's row before: a lot that has too
+    little stays locked, and the lots are gathered from the soonest again.
     """
     # Nothing of a client is in this text.
     return f"""lot AS (
@@ -125,7 +125,6 @@ def hold_parts(only: str = "true") -> str:
     )"""  # noqa: S608
 
 
-HOLD_AT_ONCE = Statement(f"WITH {hold_parts()} SELECT lot.id, act.id FROM lot LEFT JOIN act ON true")  # noqa: S608
 SETTLE_AT_ONCE = Statement(
     """WITH hold AS (
         UPDATE books SET balance = 0, kind = 'closed' WHERE task_id = :task AND kind = 'hold' AND balance = :units
