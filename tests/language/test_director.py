@@ -16,6 +16,7 @@ from kinora.language.director import AXES, Director, DirectorConfig, Speech
 
 CONFIG = DirectorConfig(text_width=8, width=32, layers=2, heads=2, ffn_width=64, positions=(0, 10, 20))
 CUED = replace(CONFIG, films=True, cues=True)
+KEYED = replace(CONFIG, positions=(0, 5, 10, 15, 20), together=2)
 
 
 def fresh(config: DirectorConfig = CONFIG) -> Director:
@@ -56,6 +57,34 @@ def test_it_learns_who_stands_where():
         assert blocking.look_P3.tolist() == look_BP3[row, :things].tolist()
         assert blocking.box_TP4 == pytest.approx(box_BTP4[row, :, :things].numpy(), abs=0.06)
         assert blocking.position_T.tolist() == [0, 10, 20]
+
+
+def test_a_token_tells_the_boxes_between_it_and_the_one_before():
+    """Twice as many boxes in as many tokens, on no straight line, in the order of time."""
+    director = fresh(KEYED)
+    assert director.config.thing_tokens == CONFIG.thing_tokens
+    text_BLD, look_BP3, key_BKP4 = scripts()
+    box_BTP4 = torch.zeros(4, 5, MOST_THINGS, 4)
+    box_BTP4[:, ::2] = key_BKP4
+    box_BTP4[:, 1::2] = (key_BKP4[:, 1:] + key_BKP4[:, :-1]) / 2
+    there_BP = look_BP3[..., 0] != NOTHING
+    box_BTP4[:, 1, :, 1] -= 0.4 * there_BP
+    box_BTP4[:, 3, :, 1] += 0.5 * there_BP
+    optimiser = torch.optim.AdamW(director.parameters(), lr=4e-3)
+    for _ in range(160):
+        loss = director.loss(text_BLD, look_BP3, box_BTP4)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    for row, things in enumerate((1, 1, 2, 0)):
+        blocking = director.direct(text_BLD[row : row + 1], seed=5)
+        assert blocking.box_TP4 == pytest.approx(box_BTP4[row, :, :things].numpy(), abs=0.08)
+        assert blocking.position_T.tolist() == [0, 5, 10, 15, 20]
+
+
+def test_moments_that_no_token_tells_are_refused():
+    with pytest.raises(ValueError, match="4 moments are not one and then 2 for each token"):
+        replace(CONFIG, positions=(0, 1, 2, 3), together=2)
 
 
 def test_a_seed_says_the_same_again_and_others_say_something_else():

@@ -313,8 +313,9 @@ def test_a_director_joins_the_bundle_and_says_what_stands_where(work: Work) -> N
     assert first.record["seconds"] == 0
     assert first.record["held_out"] > 0
     assert train_director("director-2", start=work / "director.safetensors").record["start"]["steps"] == 3
-    # One of before, which says no cues, learns them and keeps what it knows of looks and boxes.
-    config = DirectorConfig(**{**first.config, "cues": False})
+    # One of before, which says no cues and every second box, learns them and keeps what it knows of looks and boxes.
+    keys = first.config["positions"][:: first.config["together"]]
+    config = DirectorConfig(**{**first.config, "cues": False, "positions": keys, "together": 1})
     silent = dataclasses.replace(
         first, config=dataclasses.asdict(config), tensors=dict(Director(config).state_dict())
     )  # fmt: skip

@@ -5,10 +5,11 @@ small one is weakest (docs/log.md). A director decides it first, in a sequence o
 then a box at every moment, one token after the other, as language models place layouts (Feng et al. 2023,
 arXiv:2305.15393, and in time Lian et al. 2024, arXiv:2309.17444). Each look is a token of its own, so that a thing's
 colour is sought in the words knowing its kind, and so is each cue: what a thing does is settled before it is shown by
-boxes. A box is one token of four numbers, each chosen knowing those before it.
+boxes. A box is one token of four numbers, each chosen knowing those before it. As animators do, the director draws the
+keys first: a token may tell, after its own box, those between it and the token before, which takes no tokens more.
 
-Axes: B batch, L text positions, D width, S tokens of a sequence, P things, T moments, V values of a number, 2 move and
-speed of a camera, 3 looks, 4 box or cues.
+Axes: B batch, L text positions, D width, S tokens of a sequence, P things, T moments, K keys among them, N numbers of a
+token, V values of a number, 2 move and speed of a camera, 3 looks, 4 box or cues.
 """
 
 from __future__ import annotations
@@ -54,16 +55,25 @@ class DirectorConfig:
     cues: bool = False
     """Whether it says what things do, knowing the camera, before it says where they are; those of before do not."""
     positions: tuple[int, ...] = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20)
-    """Moments that boxes are told at, in latent frames."""
+    """Moments that boxes are told at, in latent frames: the first, then as many for each token."""
+    together: int = 1
+    """Moments that a token tells, from its own one (the key) back to the token before; the first token tells one."""
 
     def __post_init__(self) -> None:
         # Read from JSON it is a list.
         object.__setattr__(self, "positions", tuple(self.positions))
+        if (len(self.positions) - 1) % self.together:
+            raise ValueError(f"{len(self.positions)} moments are not one and then {self.together} for each token.")
+
+    @property
+    def keys(self) -> int:
+        """Tokens of the boxes of one thing."""
+        return len(self.positions[:: self.together])
 
     @property
     def thing_tokens(self) -> int:
         """Tokens of one thing: its looks, its cues, then its boxes."""
-        return len(LOOKS) + (len(CUES) if self.cues else 0) + len(self.positions)
+        return len(LOOKS) + (len(CUES) if self.cues else 0) + self.keys
 
 
 Heard = tuple[Tensor, Tensor]
@@ -129,7 +139,7 @@ class Director(nn.Module):
         self.looks = nn.ModuleList(Chain(width, [len(values) + 1]) for values in LOOKS)
         self.cues = nn.ModuleList(Chain(width, [len(values) + 1]) for values in CUES if config.cues)
         self.filmed = nn.ModuleList(nn.Embedding(len(values) + 1, width) for values in FILMED if config.cues)
-        self.box = Chain(width, [len(values) for values in AXES])
+        self.box = Chain(width, [len(values) for values in AXES * config.together])
         self.camera = CameraHead(config.text_width) if config.films else None
         for module in (*self.words.modules(), *self.layers.modules()):
             if isinstance(module, nn.Linear):
@@ -155,8 +165,8 @@ class Director(nn.Module):
         value_BPN = look_BP3 if cue_BP4 is None else torch.cat([look_BP3, cue_BP4], dim=-1)
         said = [(chain, weights_of(value_BP[:, :things], values))
                 for (chain, values), value_BP in zip(self._said, value_BPN.unbind(-1), strict=True)]  # fmt: skip
-        box_BPT4 = box_BTP4[:, :, :things].transpose(1, 2)
-        box_weights = [between(box_BPT4[..., axis], values) for axis, values in enumerate(AXES)]
+        box_BPKN = _keyed(box_BTP4[:, :, :things].transpose(1, 2), self.config.together)
+        box_weights = [between(box_BPKN[..., at], values) for at, values in enumerate(AXES * self.config.together)]
         said_told = [chain.embed([weight])[:, :, None] for chain, weight in said]
         told_BPSD = torch.cat([*said_told, self.box.embed(box_weights)], dim=2)
         words_BLD = self._words(text_BLD)
@@ -171,8 +181,8 @@ class Director(nn.Module):
             self._wrong(chain, state_BPSD[:, :, at], [weight], real_BP)
             for at, (chain, weight) in enumerate(said[1:], start=1)
         ]
-        each_BPT = real_BP[..., None].expand(-1, -1, len(self.config.positions))
-        boxes = self._wrong(self.box, state_BPSD[:, :, len(said) :], box_weights, each_BPT)
+        each_BPK = real_BP[..., None].expand(-1, -1, self.config.keys)
+        boxes = self._wrong(self.box, state_BPSD[:, :, len(said) :], box_weights, each_BPK)
         looks, cues = [first, *others[: len(LOOKS) - 1]], others[len(LOOKS) - 1 :]
         told = torch.stack(looks).mean() + boxes
         if cues:
@@ -190,7 +200,7 @@ class Director(nn.Module):
         speech = Speech(self, words_1LD, self._seen(torch.tensor([filmed])))
         looks: list[list[int]] = []
         cues: list[list[int]] = []
-        boxes: list[list[list[float]]] = []
+        boxes: list[Tensor] = []
         while len(looks) < MOST_THINGS:
             kind, *others = self._said
             said = [self._say_one(speech, *kind, generator)]
@@ -200,12 +210,12 @@ class Director(nn.Module):
             looks.append(said[: len(LOOKS)])
             cues.append(said[len(LOOKS) :])
             rows = []
-            for _ in self.config.positions:
-                row, told_D = self._say_box(speech.state_D, generator)
+            for _ in range(self.config.keys):
+                row, told_D = self._say_boxes(speech.state_D, generator)
                 speech.say(told_D)
                 rows.append(row)
-            boxes.append(rows)
-        box_PT4 = np.array(boxes, dtype=np.float32).reshape(len(looks), len(self.config.positions), 4)
+            boxes.append(_in_time(torch.tensor(rows), self.config.together))
+        box_PT4 = torch.stack(boxes).numpy() if boxes else np.zeros((0, len(self.config.positions), 4), np.float32)
         return Blocking(
             look_P3=np.array(looks, dtype=np.int64).reshape(-1, len(LOOKS)),
             box_TP4=box_PT4.swapaxes(0, 1),
@@ -269,11 +279,11 @@ class Director(nn.Module):
         speech.say(chain.embed([one_hot(value, len(values) + 1)]))
         return NOTHING if value == len(values) else value
 
-    def _say_box(self, state_D: Tensor, generator: torch.Generator) -> tuple[list[float], Tensor]:
-        """One token of a box: its four numbers, and what they tell the next."""
+    def _say_boxes(self, state_D: Tensor, generator: torch.Generator) -> tuple[list[float], Tensor]:
+        """One token of boxes: four numbers of each, and what they tell the next."""
         weights: list[Tensor] = []
         row: list[float] = []
-        for values in AXES:
+        for values in AXES * self.config.together:
             logits_V = self.box.logits(state_D, weights)
             # A number between two values was taught as a share of both, so around the value drawn the mean tells it.
             drawn = likely(logits_V, generator)
@@ -314,6 +324,19 @@ class Speech:
         self._said += 1
         self.state_D: Tensor = director.norm(x_11D)[0, 0]
         """What is known before the next token."""
+
+
+def _keyed(box_BPT4: Tensor, together: int) -> Tensor:
+    """Boxes as tokens tell them (B, P, K, 4 together): the key's, then those before it, later ones first. Before the
+    first there is only itself.
+    """
+    begin_BPT4 = box_BPT4[:, :, :1].expand(-1, -1, together - 1, -1)
+    return torch.cat([begin_BPT4, box_BPT4], dim=2).unflatten(2, (-1, together)).flip(3).flatten(3)
+
+
+def _in_time(told_KN: Tensor, together: int) -> Tensor:
+    """The boxes (T, 4) that the tokens of a thing told."""
+    return told_KN.unflatten(1, (together, 4)).flip(1).flatten(0, 1)[together - 1 :]
 
 
 def _spoken(text_BLD: Tensor) -> Tensor:

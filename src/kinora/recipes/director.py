@@ -24,6 +24,8 @@ __all__ = ["director_recipe"]
 HELD_OUT_SEED = 900_000_000
 """Scene seeds from here on are never trained on."""
 FIRST_SEED = 700_000_000
+SAYS: dict[str, Any] = {"films": True, "cues": True, "positions": tuple(range(21)), "together": 2}
+"""What a director says today."""
 _BATCH, _JUDGED = 64, 256
 
 
@@ -46,10 +48,10 @@ def director_recipe(
     runs (by default in the run's folder), `start` a trained director to go on from.
     """
     text, tokenizer = load_text(text_path)
-    settings = DirectorConfig(text_width=text.config.width, films=True, cues=True)
+    settings = DirectorConfig(text_width=text.config.width, **SAYS)
     begun = None if start is None else load_part(start, "director")
     torch.manual_seed(config.seed)
-    model = Director(settings if begun is None else DirectorConfig(**{**begun.config, "films": True, "cues": True}))
+    model = Director(settings if begun is None else DirectorConfig(**{**begun.config, **SAYS}))
     if begun is not None:
         if model.config.text_width != text.config.width:
             raise InputError(

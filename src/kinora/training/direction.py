@@ -70,7 +70,7 @@ def script_tasks(
     last = first_seed + scenes
     return [
         ScriptTask(
-            path=folder / f"cued-{mix}-{split}-{start}-{min(start + POOL_SCENES, last)}.npz",
+            path=folder / f"cued-{len(positions)}-{mix}-{split}-{start}-{min(start + POOL_SCENES, last)}.npz",
             seeds=range(start, min(start + POOL_SCENES, last)), mix=mix, split=split, positions=positions,
         )
         for mix in mixes
