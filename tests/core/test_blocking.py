@@ -8,7 +8,10 @@ import pytest
 from kinora.core.blocking import KINDS, Blocking
 from kinora.core.camera import spoken_move
 from kinora.core.errors import ShapeError
+from kinora.core.shapes import Compression
 from kinora.core.slots import CAMERAS, SPEEDS
+
+COMPRESSION = Compression()
 
 
 def test_boxes_move_on_straight_lines_and_stay_outside_their_moments():
@@ -41,6 +44,28 @@ def test_an_empty_stage_stays_empty():
         look_P3=np.zeros((0, 3), np.int64), box_TP4=np.zeros((2, 0, 4), np.float32), position_T=np.float32([0, 20])
     )
     assert blocking.at(np.float32([0, 1, 2])).box_TP4.shape == (3, 0, 4)
+    assert blocking.in_frames(np.arange(9), COMPRESSION).box_TP4.shape == (9, 0, 4)
+
+
+def test_in_frames_things_are_where_they_are_at_their_latent_frames_middle():
+    """What falls is on a parabola in between, and a thing that shrinks to nothing never gets smaller than that."""
+    position_T = np.arange(6, dtype=np.float32)
+    fallen_T = 0.002 * COMPRESSION.frame_of(position_T) ** 2
+    box_TP4 = np.zeros((6, 1, 4), np.float32)
+    box_TP4[:, 0, 1], box_TP4[:, 0, 2:] = fallen_T, np.maximum(0.3 - 0.15 * position_T, 0)[:, None]
+    blocking = Blocking(look_P3=np.array([[0, 1, 2]]), box_TP4=box_TP4, position_T=position_T)
+    frame_F = np.arange(1 + 4 * 5)
+    shown = blocking.in_frames(frame_F, COMPRESSION)
+    assert shown.box_TP4[[0, 2, 6, 10, 14, 18], 0] == pytest.approx(box_TP4[:, 0], abs=1e-5)
+    assert shown.box_TP4[:19, 0, 1] == pytest.approx(0.002 * frame_F[:19] ** 2, abs=1e-5)
+    assert shown.box_TP4[..., 2:].min() == 0
+    assert shown.position_T.tolist() == [0, 0.5, *(1 + 0.25 * np.arange(19))]
+
+
+def test_frames_and_moments_are_each_others_inverse():
+    assert COMPRESSION.frame_of(COMPRESSION.moment_of(np.arange(50))).tolist() == list(range(50))
+    wan = Compression(time=4, space=8)
+    assert [wan.latent_frame_of(int(frame)) for frame in wan.frame_of(np.arange(8, dtype=np.float32))] == [*range(8)]
 
 
 def test_without_faces_figures_lose_clothes_and_hair_alone():

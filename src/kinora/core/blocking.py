@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from kinora.core.camera import CameraMove, spoken_move
 from kinora.core.errors import ShapeError
+from kinora.core.inbetween import inbetween
+from kinora.core.shapes import Compression
 from kinora.core.slots import (
     ANIMAL_ACTIONS,
     BODY_ACTIONS,
@@ -101,3 +103,12 @@ class Blocking:
         box_TP4 = np.stack(between, axis=-1) if between else np.zeros((len(position_T), 0))
         shape = len(position_T), len(self.look_P3), 4
         return replace(self, box_TP4=box_TP4.reshape(shape).astype(np.float32), position_T=position_T)
+
+    def in_frames(self, frame_F: npt.NDArray[np.integer], compression: Compression) -> Blocking:
+        """Seen in pixel frames, at their `Compression.moment_of`; in between things move as things do."""
+        key_T = compression.frame_of(self.position_T)
+        box_TN = self.box_TP4.reshape(len(self.position_T), -1).astype(np.float64)
+        box_FN = inbetween(key_T, box_TN, frame_F.astype(np.float64))
+        box_FN.reshape(-1, 4)[:, 2:].clip(min=0, out=box_FN.reshape(-1, 4)[:, 2:])
+        box_FP4 = box_FN.reshape(len(frame_F), len(self.look_P3), 4).astype(np.float32)
+        return replace(self, box_TP4=box_FP4, position_T=compression.moment_of(frame_F))

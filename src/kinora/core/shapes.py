@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from kinora.core.errors import ShapeError
 
 __all__ = ["Compression", "LatentShape", "PixelShape"]
@@ -85,3 +88,15 @@ class Compression:
     def latent_frame_of(self, frame: int) -> int:
         """The latent frame that holds pixel frame `frame`: 0 holds frame 0, t holds 4t-3 .. 4t."""
         return (frame + self.time - 1) // self.time
+
+    def moment_of(self, frame_F: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """When pixel frames are shown, in latent frames: 0 at frame 0, t in the middle of its own, at 4t-2."""
+        first = self.time - self.time // 2
+        later_F = (frame_F + self.time // 2) / self.time
+        return np.where(frame_F < first, frame_F / first, later_F).astype(np.float32)
+
+    def frame_of(self, moment_T: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """The inverse of `moment_of`; not whole between frames."""
+        first = self.time - self.time // 2
+        moment = moment_T.astype(np.float64)
+        return np.where(moment < 1, moment * first, moment * self.time - self.time // 2)

@@ -6,6 +6,7 @@ Axes: B batch, C channels, F pixel frames, T latent frames, H W grid.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,26 +18,36 @@ from kinora.control.detail import TRUSTED, restore_detail
 from kinora.control.guide import Guide
 from kinora.control.region import paste
 from kinora.core.plan import Segment
+from kinora.core.shapes import Compression
 from kinora.pipeline.given import FEATHER, Given, Span
 from kinora.pipeline.progress import Teller
 from kinora.pipeline.resident import Resident
 
-__all__ = ["Drawing", "OnFrames"]
+__all__ = ["Drawing", "Encoded", "Frames", "OnFrames"]
 
 Frames = npt.NDArray[np.uint8]
 OnFrames = Callable[[int, Frames], None]
 """Sees frames (F, H, W, 3) of a chunk as soon as they are drawn, and which of the chunk's the first one is."""
 
 
+class Encoded(NamedTuple):
+    """A guide with its latents (B, C, T, H, W)."""
+
+    guide: Guide
+    latent_BCTHW: Tensor
+
+
 class Drawing:
     """The codec at work on one film."""
 
-    def __init__(self, resident: Resident, given: Given, teller: Teller, *, device: torch.device, time: int) -> None:
+    def __init__(
+        self, resident: Resident, given: Given, teller: Teller, *, device: torch.device, compression: Compression
+    ) -> None:
+        self.compression = compression
         self._resident = resident
         self._given = given
         self._teller = teller
         self._device = device
-        self._time = time
 
     def encode(self, frames_FHW3: Frames) -> Tensor:
         """Latents of frames that begin with a single picture, float32."""
@@ -48,6 +59,21 @@ class Drawing:
         with self._resident.use("codec") as codec:
             latent_BCTHW: Tensor = codec.encode(video_BCFHW)
         return latent_BCTHW.float()
+
+    def encode_each(self, frames_FHW3: Frames) -> Tensor:
+        """Latents (F, C, H, W) of frames that are each a picture of its own, float32."""
+        video_FCHW = video_from_frames(torch.from_numpy(frames_FHW3)[None])[0].transpose(0, 1)
+        pieces = video_FCHW.unsqueeze(2).split(self._resident.rung.draw_frames)
+        return torch.cat([self.encode_video(piece.to(self._device)) for piece in pieces])[:, :, 0]
+
+    def draw_each(self, latent_FCHW: Tensor) -> Frames:
+        """Latents of single pictures to their pixels (F, H, W, 3)."""
+        drawn: list[Frames] = []
+        with self._resident.use("codec") as codec:
+            for piece_FCHW in latent_FCHW.split(self._resident.rung.draw_frames):
+                video_FC1HW, _ = codec.decode_chunk(piece_FCHW[:, :, None], START)
+                drawn.append(frames_from_video(video_FC1HW)[:, 0].cpu().numpy())
+        return np.concatenate(drawn)
 
     def state_after(self, latent_BCTHW: Tensor) -> CodecState:
         """Where the decoder stands behind the latents of a clip."""
@@ -79,13 +105,14 @@ class Drawing:
                     self._teller.advance("draw", piece_BCTHW.shape[2])
         return np.concatenate(drawn), state
 
-    def detailed(self, made_FHW3: Frames, guide: Guide, latent_BCTHW: Tensor) -> Frames:
-        """What the codec has lost of an encoded guide, added where the guide is to be trusted."""
+    def detailed(self, made_FHW3: Frames, encoded: Encoded) -> Frames:
+        """What the codec has lost of a guide, added where the guide is to be trusted."""
+        guide, latent_BCTHW = encoded
         trusted = np.flatnonzero(guide.cap_FHW.min(axis=(1, 2)) < TRUSTED)
         if not trusted.size:
             return made_FHW3
         # Nothing behind the last trusted frame is needed; whole pieces, so that they are drawn to the same bits.
-        needed = 1 + -(-int(trusted[-1]) // self._time)
+        needed = 1 + -(-int(trusted[-1]) // self.compression.time)
         at_once = self._resident.rung.draw_frames
         coded_FHW3, _ = self.draw(latent_BCTHW[:, :, : at_once * -(-needed // at_once)], tell=False)
         first, end = len(guide.frames_FHW3) - len(made_FHW3), len(coded_FHW3)

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from kinora.codec import START, CodecState
-from kinora.control.guide import Guide, cell_caps, follow_guide
+from kinora.control.guide import cell_caps, follow_guide
 from kinora.control.history import know_history
 from kinora.control.keyframes import know_pictures
 from kinora.control.references import stand_beside
 from kinora.control.region import keep_outside
 from kinora.core.plan import Plan, Segment
 from kinora.flow.state import LatentState, initial_state
-from kinora.pipeline.drawing import Drawing, OnFrames
+from kinora.pipeline.drawing import Drawing, Encoded, OnFrames
 from kinora.pipeline.given import Given, Span
 from kinora.pipeline.imagining import NOBODY, Imagining, Listeners, Prompts, Walk
 from kinora.pipeline.memory import Chunk, Memory
@@ -33,7 +33,6 @@ from kinora.pipeline.progress import Teller
 from kinora.pipeline.resident import Resident
 from kinora.pipeline.sketching import Sketch
 from kinora.pipeline.told import Told
-from kinora.presets import Sampling
 from kinora.transformer.conditions import Conditions
 
 __all__ = ["Filming"]
@@ -61,9 +60,10 @@ class Filming:
         self._plan = plan
         self._prompts = prompts
         self._imagining = Imagining(model, resident, plan, prompts, teller, listeners)
-        self._time = model.codec.config.compression.time
+        compression = model.codec.config.compression
+        self._time = compression.time
         self._given = Given(plan, self._time, hold=model.preset.hold)
-        self._drawing = Drawing(resident, self._given, teller, device=model.device, time=self._time)
+        self._drawing = Drawing(resident, self._given, teller, device=model.device, compression=compression)
         self._told = Told(model, resident, plan, self._given, self._drawing)
         self._channels = model.preset.first_frame.startswith("channels")
         self._references: Tensor | None = None
@@ -103,10 +103,10 @@ class Filming:
         picture_BCTHW = self._picture(index) if segment.alone and self._plan.picture_first else None
         state, base_HW3 = self._known(index, segment, span, memory, picture_BCTHW)
         guide = self._given.guide(span, base_HW3, changes=self._given.changes(index))
-        own = segment.anchors + segment.frames
+        own, led = segment.anchors + segment.frames, None
         if guide is not None:
-            guide_BCTHW = self._drawing.encode(guide.frames_FHW3)
-            state = self._guided(state, guide, guide_BCTHW, own, alone=segment.alone)
+            led = Encoded(guide, self._drawing.encode(guide.frames_FHW3))
+            state = self._guided(state, led, own, alone=segment.alone)
         state = self._with_references(state)
         conditions = self._told.conditions(
             self._prompts[segment.prompt][0], segment, span, extra=state.position_BT.shape[1] - own
@@ -115,7 +115,7 @@ class Filming:
             conditions = self._told.with_pictures(conditions, self._pictures_beside(segment, memory), own)
         carried = {} if picture_BCTHW is None else {"picture": picture_BCTHW}
         if index == 0 and self._plan.sketch and not self._plan.picture_first:
-            state, carried = self._sketched(state, own, conditions, segment.prompt, _name(index))
+            state, carried, led = self._sketched(state, own, conditions, segment.prompt, _name(index))
         walk = Walk(
             name=_name(index),
             prompt=segment.prompt,
@@ -126,12 +126,12 @@ class Filming:
         if self._plan.backward:
             return self._grown_backward(latent_BCTHW[:, :, : segment.new], memory)
         new_BCTHW = latent_BCTHW[:, :, -segment.new :]
-        finished = guide is None and not self._given.reworks
+        finished = led is None and not self._given.reworks
         made_FHW3, codec = self._drawn_on(
             latent_BCTHW, new_BCTHW, segment, memory.codec, self._on_frames if finished else None
         )
-        if guide is not None:
-            made_FHW3 = self._drawing.detailed(made_FHW3, guide, guide_BCTHW)
+        if led is not None:
+            made_FHW3 = self._drawing.detailed(made_FHW3, led)
         if self._given.reworks:
             made_FHW3 = self._drawing.pasted(made_FHW3, segment, span, guide)
         if index == 0 or self._plan.segments[index - 1].prompt != segment.prompt:
@@ -237,8 +237,9 @@ class Filming:
             return self._drawing.encode(rgb_HW3[None])
         return self._drawing.encode(np.repeat(rgb_HW3[None], 1 + self._time, axis=0))[:, :, 1:]
 
-    def _guided(self, state: LatentState, guide: Guide, latent_BCTHW: Tensor, own: int, *, alone: bool) -> LatentState:
-        """The state with the encoded guide known as far as it is to be trusted, on the new frames of the window."""
+    def _guided(self, state: LatentState, led: Encoded, own: int, *, alone: bool) -> LatentState:
+        """The state with the guide known as far as it is to be trusted, on the new frames of the window."""
+        guide, latent_BCTHW = led
         cap_THW = cell_caps(guide.cap_FHW, self._model.codec.config.compression)
         if not alone:
             latent_BCTHW, cap_THW = latent_BCTHW[:, :, 1:], cap_THW[1:]
@@ -258,15 +259,15 @@ class Filming:
         conditions = self._told.of_picture(self._prompts[0][0], extra=state.position_BT.shape[1] - 1)
         name, carried = f"{_name(index)} picture", {}
         if self._plan.sketch:
-            state, carried = self._sketched(state, 1, conditions, 0, name)
+            state, carried, _ = self._sketched(state, 1, conditions, 0, name)
         walk = Walk(name=name, prompt=0, kind="picture", carried=carried)
         return self._imagining.latents(state, conditions, walk)[:, :, :1]
 
     def _sketched(
         self, state: LatentState, own: int, conditions: Conditions, prompt: int, walk: str
-    ) -> tuple[LatentState, dict[str, Tensor]]:
+    ) -> tuple[LatentState, dict[str, Tensor], Encoded | None]:
         """The state that follows a sketch of its first `own` frames, with the things painted that the director places;
-        and the sketch for a save of that walk. An interrupted rest has it in its save.
+        the sketch for a save of that walk (an interrupted rest has it in its save); and what was painted.
         """
         sampling = self._model.preset.sampling_for(self._plan.request.quality)
         sketch = Sketch.of(own, self._plan.sketch, sampling.sketch_cap)
@@ -276,22 +277,18 @@ class Filming:
             before = Walk(name=f"{walk} sketch", prompt=prompt, place=count // 2, kind="sketch")
             latent_BCTHW = self._imagining.latents(sketch.state(state), sketch.conditions(conditions), before)
             carried = {"sketch": latent_BCTHW[:, :, :count]}
-        state = sketch.follow(state, carried["sketch"])
+        state, painted = sketch.follow(state, carried["sketch"]), None
         if self._plan.directed and self._model.painter is not None:
-            blocking = self._told.blocking(self._prompts[prompt][0])
-            painting = Painting(self._model.painter, blocking, sketch, self._model.transformer.config.patch)
-            state = self._painted(painting, state, sampling)
-        return state, carried
-
-    def _painted(self, painting: Painting, state: LatentState, sampling: Sampling) -> LatentState:
-        """The state with what the director places drawn into it, seen by the camera that it tells of."""
-        state = painting.cleared(state)
-        if painting.moving:
-            state = painting.seen_moving(
-                state, self._drawing, self._model.codec.config.compression, frame_rate=self._plan.frame_rate,
+            painting = Painting(
+                self._model.painter,
+                self._told.blocking(self._prompts[prompt][0]),
+                sketch,
+                self._drawing,
+                patch=self._model.transformer.config.patch,
                 cap=sampling.painted_cap,
-            )  # fmt: skip
-        return painting.paint(state, sampling.painted_cap)
+            )
+            state, painted = painting.paint(painting.cleared(state), self._plan.frame_rate)
+        return state, carried, painted
 
     def _drawn_on(
         self, latent_BCTHW: Tensor, new_BCTHW: Tensor, segment: Segment, state: CodecState, show: OnFrames | None

@@ -2,15 +2,16 @@
 
 A sketch knows ground, sky and light: from its moments, their things erased, comes one stage for the whole window; where
 the blocking's camera moves, as that camera sees it. What stands on it is drawn by the model's painter
-(`kinora.control.painter`), at every latent frame where the blocking puts it then.
+(`kinora.control.painter`), in every frame where the blocking puts it then, and the frames are encoded as a film.
 
-Axes: B batch (1), C channels, T latent frames, K moments of the sketch, N moments, P things, H W grid, 2 right and
-down, 3 looks, 4 box.
+Axes: B batch (1), C channels, T latent frames, F frames, K moments of the sketch, N of either, P things, H W grid (of
+pixels in frames), 2 right and down, 3 looks or colours, 4 box.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +24,8 @@ from kinora.control.painter import Painter, painted_cells
 from kinora.control.warp import CameraLevels, camera_guide
 from kinora.core.blocking import KINDS, NOTHING, Blocking
 from kinora.core.camera import CameraMove, camera_track
-from kinora.core.shapes import Compression
 from kinora.flow.state import LatentState
-from kinora.pipeline.drawing import Drawing
+from kinora.pipeline.drawing import Drawing, Encoded, Frames
 from kinora.pipeline.sketching import Sketch
 
 __all__ = ["Painting"]
@@ -34,15 +34,37 @@ AROUND = tuple(KINDS.index(kind) for kind in ("rope", "panel"))
 """What stands around or behind others is drawn before them: told at once, a pendulum's frame would cover its ball."""
 FEWEST = 3
 """Moments of a sketch from which on what most of them show is told from what one of them shows."""
+FADE = 0.5
+"""Latent cells around things over which what was painted gives way to the stage: the painter draws so far at least,
+and what it draws of a ground is softer than the ground.
+"""
+BELOW = 3.0
+"""How many times as far below them, where their shadows lie."""
+AT_ONCE = 27
+"""Pictures painted at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """What the things of a window stand on, told in every way that it is needed."""
+
+    latent_BCTHW: Tensor
+    cap_THW: Tensor
+    """Highest noise level of each cell."""
+    picture_FCHW: Tensor
+    """Latents of each frame as a picture of its own."""
+    frames_FHW3: Frames
 
 
 class Painting:
     """A painter at work on the first window of a film."""
 
-    def __init__(self, painter: Painter, blocking: Blocking, sketch: Sketch, patch: int) -> None:
+    def __init__(
+        self, painter: Painter, blocking: Blocking, sketch: Sketch, drawing: Drawing, *, patch: int, cap: float
+    ) -> None:
         """A figure whose clothes the blocking leaves to a portrait is not drawn: the painter would guess them. Cells of
         one token, `patch` along a side, are always known equally well: a token is told one noise level, and what of it
-        stood at another would come out as a frame around the things.
+        stood at another would come out as a frame around the things. What is painted is known up to `cap`.
         """
         look_P3 = blocking.look_P3.copy()
         look_P3[(look_P3[:, 0] == KINDS.index("figure")) & (look_P3[:, 1] == NOTHING)] = NOTHING
@@ -50,12 +72,9 @@ class Painting:
         self._draws_all = np.array_equal(look_P3, blocking.look_P3)
         self._painter = painter
         self._sketch = sketch
+        self._drawing = drawing
         self._patch = patch
-
-    @property
-    def moving(self) -> bool:
-        """Whether the camera moves in this window; in a picture nothing does."""
-        return self._sketch.frames > 1 and self._blocking.move != CameraMove()
+        self._cap = cap
 
     def cleared(self, state: LatentState) -> LatentState:
         """The state with nothing on the stage. All frames show the same one, cell by cell the median of the sketch's
@@ -63,58 +82,122 @@ class Painting:
         is not painted stays as the sketch has it, moment by moment.
         """
         places = list(self._sketch.places)
-        look_KP3, box_KP4, way_KP2 = self._told(np.array(places, dtype=np.float32), state.clean_BCTHW.device)
+        at_places = self._blocking.at(np.array(places, dtype=np.float32))
+        look_KP3, box_KP4 = _told(at_places, state.clean_BCTHW.device)
         moments_KCHW = state.clean_BCTHW[0, :, places].transpose(0, 1)
         stood_K1HW = _around(painted_cells(look_KP3, box_KP4, *moments_KCHW.shape[-2:]))
-        first_K = torch.tensor(places, device=look_KP3.device) == 0
-        bare_KCHW, _ = self._painter(
-            moments_KCHW, torch.full_like(look_KP3, NOTHING), box_KP4, way_KP2, first_K, stood_K1HW
-        )
+        bare_KCHW = self._drawn(moments_KCHW, torch.full_like(look_KP3, NOTHING), box_KP4, stood_K1HW)
         stage_TCHW = bare_KCHW[self._sketch.nearest_T.to(bare_KCHW.device)]
         if self._draws_all and len(places) >= FEWEST:
             stage_TCHW = bare_KCHW.median(dim=0).values.expand_as(stage_TCHW)
         frames = self._sketch.frames
         return _with(state, stage_TCHW.transpose(0, 1)[None].float(), state.cap_BTHW[:, :frames])
 
-    def seen_moving(
-        self, state: LatentState, drawing: Drawing, compression: Compression, *, frame_rate: float, cap: float
-    ) -> LatentState:
-        """The state with every frame the first one, as the moving camera sees it, up to `cap`."""
-        picture_HW3 = drawing.draw(state.clean_BCTHW[:, :, :1], tell=False)[0][0]
-        seconds_F = np.arange(1 + compression.time * (self._sketch.frames - 1)) / frame_rate
-        still = Guide.still(picture_HW3, frames=len(seconds_F), cap=cap)
-        track = camera_track(self._blocking.move, seconds_F)
-        guide = camera_guide(still, track, levels=CameraLevels(turned=cap, travelled=2 * cap, outside=self._sketch.cap))
-        clean_BCTHW = drawing.encode(guide.frames_FHW3)
-        cap_BTHW = cell_caps(guide.cap_FHW, compression)[None].to(state.cap_BTHW)
-        return _with(state, clean_BCTHW, self._of_tokens(functional.avg_pool2d(cap_BTHW, self._patch)))
+    def paint(self, state: LatentState, frame_rate: float) -> tuple[LatentState, Encoded]:
+        """A cleared state with the things drawn, seen by the blocking's camera; and the frames that were drawn.
 
-    def paint(self, state: LatentState, cap: float) -> LatentState:
-        """The state with the things drawn, known up to `cap`."""
-        frames = self._sketch.frames
-        drawn_TCHW = state.clean_BCTHW[0, :, :frames].transpose(0, 1)
-        look_TP3, box_TP4, way_TP2 = self._told(np.arange(frames, dtype=np.float32), state.clean_BCTHW.device)
-        first_T = torch.arange(frames, device=look_TP3.device) == 0
-        around_TP1 = torch.isin(look_TP3[..., :1], torch.tensor(AROUND, device=look_TP3.device))
-        for layer_TP1 in (around_TP1, ~around_TP1):
-            layer_TP3 = torch.where(layer_TP1, look_TP3, NOTHING)
-            if (layer_TP3[..., 0] != NOTHING).any():
-                drawn_TCHW, _ = self._painter(drawn_TCHW, layer_TP3, box_TP4, way_TP2, first_T)
-        token_THW = functional.max_pool2d(painted_cells(look_TP3, box_TP4, *drawn_TCHW.shape[-2:])[:, 0], self._patch)
-        cap_THW = state.cap_BTHW[0, :frames]
-        cap_THW = torch.where(self._of_tokens(token_THW) > 0, cap_THW.clamp(max=cap), cap_THW)
-        return _with(state, drawn_TCHW.transpose(0, 1)[None].float(), cap_THW[None])
+        They are drawn frame by frame, as pictures, so that nothing holds still between two latent frames.
+        """
+        frames, compression = self._sketch.frames, self._drawing.compression
+        latent_F = np.array([compression.latent_frame_of(f) for f in range(1 + compression.time * (frames - 1))])
+        moving = frames > 1 and self._blocking.move != CameraMove()
+        stage = (
+            self._moving_stage(state, np.arange(len(latent_F)) / frame_rate) if moving else self._stage(state, latent_F)
+        )
+        look_FP3, box_FP4 = _told(
+            self._blocking.in_frames(np.arange(len(latent_F)), compression), state.clean_BCTHW.device
+        )
+        frames_FHW3 = self._composed(stage, look_FP3, box_FP4)
+        cells_FHW = painted_cells(look_FP3, box_FP4, *state.clean_BCTHW.shape[-2:])[:, 0]
+        cells_THW = torch.stack([cells_FHW[latent_F == at].amax(dim=0) for at in range(frames)])
+        painted_THW = self._of_tokens(cells_THW, functional.max_pool2d) > 0
+        cap_THW = torch.where(painted_THW, stage.cap_THW.clamp(max=self._cap), stage.cap_THW)
+        cap_FHW = _spread(cap_THW[latent_F], compression.space).cpu().numpy()
+        drawn = Encoded(Guide(frames_FHW3=frames_FHW3, cap_FHW=cap_FHW), self._drawing.encode(frames_FHW3))
+        clean_BCTHW = torch.where(painted_THW, drawn.latent_BCTHW, stage.latent_BCTHW)
+        return _with(state, clean_BCTHW, cap_THW[None]), drawn
 
-    def _of_tokens(self, token_NHW: Tensor) -> Tensor:
-        """What is told of tokens, of each of their cells."""
-        return token_NHW.repeat_interleave(self._patch, -2).repeat_interleave(self._patch, -1)
+    def _stage(self, state: LatentState, latent_F: npt.NDArray[np.int64]) -> Stage:
+        """What a camera that stands still sees."""
+        latent_BCTHW = state.clean_BCTHW[:, :, : self._sketch.frames]
+        picture_TCHW = latent_BCTHW[0].transpose(0, 1)
+        return Stage(
+            latent_BCTHW=latent_BCTHW,
+            cap_THW=state.cap_BTHW[0, : self._sketch.frames],
+            picture_FCHW=picture_TCHW[latent_F],
+            frames_FHW3=self._drawing.draw_each(picture_TCHW)[latent_F],
+        )
 
-    def _told(self, position_N: npt.NDArray[np.float32], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Looks, boxes and ways of the things at some moments."""
-        look_P3 = torch.from_numpy(self._blocking.look_P3).to(device)
-        box_NP4 = torch.from_numpy(self._blocking.at(position_N).box_TP4).to(device)
-        way_NP2 = torch.from_numpy(self._blocking.way(position_N)).to(device)
-        return look_P3.expand(len(position_N), -1, -1), box_NP4, way_NP2
+    def _moving_stage(self, state: LatentState, seconds_F: npt.NDArray[np.float64]) -> Stage:
+        """The first frame in every one, as the moving camera sees it."""
+        first_HW3 = self._drawing.draw_each(state.clean_BCTHW[:, :, 0])[0]
+        levels = CameraLevels(turned=self._cap, travelled=2 * self._cap, outside=self._sketch.cap)
+        seen = camera_guide(
+            Guide.still(first_HW3, frames=len(seconds_F), cap=self._cap),
+            camera_track(self._blocking.move, seconds_F),
+            levels=levels,
+        )
+        cap_THW = cell_caps(seen.cap_FHW, self._drawing.compression).to(state.cap_BTHW)
+        return Stage(
+            latent_BCTHW=self._drawing.encode(seen.frames_FHW3),
+            cap_THW=self._of_tokens(cap_THW, functional.avg_pool2d),
+            picture_FCHW=self._drawing.encode_each(seen.frames_FHW3),
+            frames_FHW3=seen.frames_FHW3,
+        )
+
+    def _composed(self, stage: Stage, look_FP3: Tensor, box_FP4: Tensor) -> Frames:
+        """The frames of a stage with the things on it."""
+        around_FP1 = torch.isin(look_FP3[..., :1], torch.tensor(AROUND, device=look_FP3.device))
+        drawn_FCHW = stage.picture_FCHW
+        for layer_FP1 in (around_FP1, ~around_FP1):
+            layer_FP3 = torch.where(layer_FP1, look_FP3, NOTHING)
+            if (layer_FP3[..., 0] != NOTHING).any():
+                drawn_FCHW = self._drawn(drawn_FCHW, layer_FP3, box_FP4, torch.zeros_like(drawn_FCHW[:, :1]))
+        drawn_FHW3 = self._drawing.draw_each(drawn_FCHW).astype(np.float32)
+        _, height, width, _ = drawn_FHW3.shape
+        reach_FHW1 = _reach(look_FP3, box_FP4, height, width, self._drawing.compression.space)[..., None]
+        composed_FHW3 = stage.frames_FHW3 + reach_FHW1 * (drawn_FHW3 - stage.frames_FHW3)
+        return np.rint(composed_FHW3).astype(np.uint8)
+
+    def _drawn(self, clean_NCHW: Tensor, look_NP3: Tensor, box_NP4: Tensor, gone_N1HW: Tensor) -> Tensor:
+        """Pictures with things drawn and what is gone erased, a few at a time."""
+        told = clean_NCHW, look_NP3, box_NP4, torch.zeros_like(box_NP4[..., :2]), gone_N1HW
+        drawn = []
+        for clean, look, box, way, gone in zip(*(each.split(AT_ONCE) for each in told), strict=True):
+            first_N = torch.ones(len(clean), dtype=torch.bool, device=clean.device)
+            drawn.append(self._painter(clean, look, box, way, first_N, gone)[0])
+        return torch.cat(drawn)
+
+    def _of_tokens(self, cells_NHW: Tensor, pool: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """What is told of cells, of the tokens that they are in."""
+        return _spread(pool(cells_NHW[:, None], self._patch)[:, 0], self._patch)
+
+
+def _told(blocking: Blocking, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Looks and boxes of the things at the blocking's moments."""
+    box_NP4 = torch.from_numpy(blocking.box_TP4).to(device)
+    return torch.from_numpy(blocking.look_P3).to(device).expand(len(box_NP4), -1, -1), box_NP4
+
+
+def _reach(look_FP3: Tensor, box_FP4: Tensor, height: int, width: int, cell: int) -> npt.NDArray[np.float32]:
+    """How much each pixel is a thing's (F, H, W): all of it in the things' boxes, fading out around them."""
+    shorter = min(height, width)
+    shown_FHW = np.zeros((len(box_FP4), height, width), dtype=np.float32)
+    x_W, y_H = ((np.arange(size) + 0.5 - size / 2) * (2 / shorter) for size in (width, height))
+    there_FP = (look_FP3[..., 0] != NOTHING) & (box_FP4[..., 2:] > 0).all(dim=-1)
+    for frame, thing in there_FP.nonzero().tolist():
+        right, down, half_width, half_height = box_FP4[frame, thing].tolist()
+        above_H, below_H = down - half_height - y_H, (y_H - down - half_height) / BELOW
+        outside_H1 = np.maximum(np.maximum(above_H, below_H), 0.0)[:, None]
+        outside_W = np.maximum(np.abs(x_W - right) - half_width, 0.0)
+        share_HW = 1 - np.hypot(outside_H1, outside_W) * (shorter / 2) / (FADE * cell)
+        np.maximum(shown_FHW[frame], share_HW, out=shown_FHW[frame])
+    return shown_FHW
+
+
+def _spread(cells_NHW: Tensor, finer: int) -> Tensor:
+    """The same on a finer grid."""
+    return cells_NHW.repeat_interleave(finer, -2).repeat_interleave(finer, -1)
 
 
 def _around(cells_N1HW: Tensor) -> Tensor:
