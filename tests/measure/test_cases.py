@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from kinora.core.errors import InputError
-from kinora.measure.cases import FIRST_SEED, choose_cases
+from kinora.measure.cases import FIRST_SEED, choose_cases, choose_falls
 from kinora.measure.prompts import FREE, IN_GRAMMAR
 from kinora.measure.score import score
 from kinora.world.splits import held_out_combinations
@@ -47,6 +47,18 @@ def test_prompts_of_the_wide_world_speak_of_what_it_adds_and_those_of_the_first_
     assert any(getattr(case.stated, name) or case.stated.animals for case in wide for name in new)
     with pytest.raises(InputError, match=r"world '0\.9'.*1\.0, 2\.0"):
         choose_cases(3, "0.9")
+
+
+def test_falls_are_of_stated_size_before_a_still_camera_and_out_of_the_same_prompts():
+    falls = choose_falls(2)
+    assert choose_falls(1)[0].name == falls[0].name
+    for case in falls:
+        fallen = [body for body in case.stated.bodies if body.action == "fall"]
+        assert any(body.size and body.shape != "cube" for body in fallen)
+        assert case.scene.camera.kind == "still"
+    last = falls[-1].seed - FIRST_SEED
+    assert choose_cases(last + 1)[last].prompt == falls[-1].prompt
+    assert choose_falls(0) == []
 
 
 def test_no_prompts_no_measure():

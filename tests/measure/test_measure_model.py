@@ -10,13 +10,13 @@ from PIL import Image
 from kinora.core.clip import Clip
 from kinora.core.request import Request
 from kinora.core.slots import SceneSlots
-from kinora.measure.cases import choose_cases
+from kinora.measure.cases import choose_cases, choose_falls
 from kinora.measure.clips import ClipCache, true_clip
 from kinora.measure.codec import CodecFigure
 from kinora.measure.gallery import draw_gallery
-from kinora.measure.model import TRUE_SIZE, Subject, judge_alone, measure_model, write_report
+from kinora.measure.model import TRUE_SIZE, Subject, judge_alone, measure_falls, measure_model, write_report
 from kinora.measure.prompts import GalleryPrompt
-from kinora.measure.report import markdown
+from kinora.measure.report import Report, markdown
 from kinora.measure.sheet import draw_sheet, strip
 
 SIZE = 32
@@ -124,11 +124,30 @@ def test_figures_of_a_judge_that_takes_every_sky_for_night(measured):
 
 def test_what_was_skipped_says_why(measured):
     *_, results = measured
-    from kinora.measure.report import Report
-
     skipped = CodecFigure(name="photographs", clips=0, psnr=None, worst=None, note="a package is missing")
     report = Report(model="m", weights="w" * 64, world="1", quality="draft", results=results, codec=[skipped])
     assert "| photographs | 0 | a package is missing | |" in markdown(report.to_record())
+
+
+def test_gravity_is_that_of_the_falls_beside(measured, tmp_path):
+    *_, results = measured
+    fall = choose_falls(5)[-1]
+    fall = dataclasses.replace(fall, scene=dataclasses.replace(fall.scene, seconds=1.5))
+
+    class Renders:
+        """Makes the true film, but half as fast."""
+
+        def generate(self, request: Request) -> Clip:
+            return dataclasses.replace(true, frames_FHWC=np.repeat(true.frames_FHWC, 2, axis=0))
+
+    true = true_clip(fall.scene, 256)
+    subject = Subject(name="p", weights="w", maker=Renders(), seconds=0.5)
+    falls = measure_falls(subject, [fall], tmp_path)
+    report = Report(model="m", weights="w" * 64, world="1", quality="draft", results=results, codec=[], falls=falls)
+    gravity = report.to_record()["motion"]["gravity_error"]
+    assert gravity["true"] == {"value": pytest.approx(0, abs=0.3), "clips": 1}
+    # Twice the time is a quarter of the gravity.
+    assert gravity["generated"] == {"value": pytest.approx(0.75, abs=0.1), "clips": 1}
 
 
 def test_progress_counts_up_and_foretells(tmp_path):

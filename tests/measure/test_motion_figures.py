@@ -74,7 +74,7 @@ def scene(**body) -> Scene:
 
 
 def test_a_clip_s_motion_against_its_prompt():
-    said = (BodySlots(colour="red", action="fall"),)
+    said = (BodySlots(colour="red", action="fall", size="medium"),)
     reading = ColourReading(bodies=(track(np.full(40, 0.5), falling(4.905, 2.0)),), camera_still=True)
     motion = measure_motion(scene(action="fall"), said, reading, RATE)
     assert motion.gravity_error == pytest.approx(0.5, abs=0.02)
@@ -83,7 +83,7 @@ def test_a_clip_s_motion_against_its_prompt():
 
 
 def test_nothing_is_measured_where_it_is_unclear():
-    said = (BodySlots(colour="red", action="fall"),)
+    said = (BodySlots(colour="red", action="fall", size="medium"),)
     fall = track(np.full(40, 0.5), falling(9.81, 2.0))
     moving = ColourReading(bodies=(fall,), camera_still=False)
     twins = ColourReading(bodies=(fall, fall), camera_still=True)
@@ -93,6 +93,11 @@ def test_nothing_is_measured_where_it_is_unclear():
         scene(action="fall", material="glass"), said, ColourReading(bodies=(fall,), camera_still=True), RATE
     )
     assert glass.gravity_error is None
+    # A body of a size that nobody stated may be of any size.
+    still = ColourReading(bodies=(fall,), camera_still=True)
+    unsized = (BodySlots(colour="red", action="fall"),)
+    assert measure_motion(scene(action="fall"), unsized, still, RATE).gravity_error is None
+    assert measure_motion(scene(action="fall"), said, still, RATE).gravity_error == pytest.approx(0, abs=0.02)
     assert measure_motion(scene(), said, ColourReading(bodies=(), camera_still=True), RATE).permanence is None
 
 

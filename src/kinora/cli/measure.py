@@ -25,6 +25,7 @@ PARTS = ("all", "clips", "codec", "reader", "gallery")
 CONDITIONS = ("pictures", "seams", "camera", "brush", "region", "reference", "speech", "long", "cost")
 """As in `kinora.measure.control.run`, which needs torch."""
 COUNT, CONTROL_COUNT = 60, 6
+PROMPTS_A_FALL = 3
 QUICK_COUNT, QUICK_CODEC_COUNT, QUICK_CONTROL_COUNT = 12, 12, 2
 
 
@@ -54,6 +55,10 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         "--only", type=_parts, default=("all",), metavar="PART",
         help=f"one of {', '.join(PARTS)} (reader: on true renders only); of conditions any, joined by commas: "
         f"{', '.join(CONDITIONS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--falls", type=int, metavar="N",
+        help=f"prompts of falls beside, for gravity (default: one for every {PROMPTS_A_FALL} prompts)",
     )  # fmt: skip
     parser.add_argument("--films", type=int, default=1, metavar="N", help="long films (default: %(default)s)")
     parser.add_argument(
@@ -148,15 +153,19 @@ def _tell_trial(condition: str, done: int, total: int, spent: float) -> None:
 
 
 def _measure_model(arguments: argparse.Namespace, pipeline: Pipeline) -> int:
-    from kinora.measure.cases import choose_cases
-    from kinora.measure.model import measure_model, write_report
+    from kinora.measure.cases import choose_cases, choose_falls
+    from kinora.measure.model import measure_falls, measure_model, write_report
 
     subject = _subject(arguments, pipeline)
     cases: list[Case] = [] if arguments.only == "codec" else choose_cases(arguments.count, subject.world)
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = measure_model(subject, _reader(arguments), cases, arguments.out, on_case=_tell) if cases else []
+    wanted = len(cases) // PROMPTS_A_FALL if arguments.falls is None else arguments.falls
+    falls = measure_falls(
+        subject, choose_falls(wanted, subject.world), arguments.out, on_case=partial(_tell, what="fall")
+    )
     figures = [] if arguments.only == "clips" else _codec(arguments, pipeline)
-    write_report(subject, results, figures, arguments.out)
+    write_report(subject, results, figures, arguments.out, falls)
     print((arguments.out / "report.md").read_text(encoding="utf-8"))
     print(arguments.out / "report.md")
     return 0
@@ -249,6 +258,6 @@ def _codec(arguments: argparse.Namespace, pipeline: Pipeline) -> list[CodecFigur
     return measure_codec(own_codec(pipeline), count=count, size=height, on_clip=tell)
 
 
-def _tell(done: int, total: int, left: float | None) -> None:
+def _tell(done: int, total: int, left: float | None, what: str = "clip") -> None:
     rest = "" if left is None or done == total else f", {duration(left)} left"
-    say(f"clip {done} of {total}{rest}")
+    say(f"{what} {done} of {total}{rest}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,12 +15,12 @@ from kinora.core.slots import SceneSlots
 from kinora.measure.cases import Case
 from kinora.measure.clips import ClipCache, Filmmaker
 from kinora.measure.codec import CodecFigure
-from kinora.measure.physics import measure_motion
+from kinora.measure.physics import Motion, measure_motion
 from kinora.measure.report import CaseResult, Report, markdown
 from kinora.measure.sheet import draw_sheet, strip
 from kinora.understanding.colour import read_by_colour
 
-__all__ = ["Judge", "Subject", "judge_alone", "measure_model", "write_report"]
+__all__ = ["Judge", "Subject", "judge_alone", "measure_falls", "measure_model", "write_report"]
 
 ROWS_PER_SHEET = 20
 TRUE_SIZE = 256
@@ -67,16 +67,27 @@ def measure_model(
 ) -> list[CaseResult]:
     """Make every case's clip (or take it from `folder`/clips) and read it. Cut off and called again, it goes on."""
     cache = ClipCache(folder / "clips")
-    started, results = time.monotonic(), []
-    for done, case in enumerate(cases):
-        if on_case is not None:
-            left = (time.monotonic() - started) / done * (len(cases) - done) if done else None
-            on_case(done, len(cases), left)
+    results = []
+    for case in _told(cases, on_case):
         clip = cache.generated(subject.request(case), subject.weights, subject.maker)
         results.append(_judge(case, clip, cache.true(case.scene, true_size), judge))
-    if on_case is not None:
-        on_case(len(cases), len(cases), 0.0)
     return results
+
+
+def measure_falls(
+    subject: Subject,
+    cases: Sequence[Case],
+    folder: Path,
+    *,
+    true_size: int = TRUE_SIZE,
+    on_case: OnCase | None = None,
+) -> list[tuple[Motion, Motion]]:
+    """The motion in every case's clip and in its true render, by colour alone."""
+    cache, found = ClipCache(folder / "clips"), []
+    for case in _told(cases, on_case):
+        clip = cache.generated(subject.request(case), subject.weights, subject.maker)
+        found.append(_motions(case, clip, cache.true(case.scene, true_size)))
+    return found
 
 
 def judge_alone(
@@ -93,21 +104,44 @@ def judge_alone(
     return results
 
 
+def _told(cases: Sequence[Case], on_case: OnCase | None) -> Iterator[Case]:
+    """One case after the other, with word of how far it is."""
+    started = time.monotonic()
+    for done, case in enumerate(cases):
+        if on_case is not None:
+            left = (time.monotonic() - started) / done * (len(cases) - done) if done else None
+            on_case(done, len(cases), left)
+        yield case
+    if on_case is not None:
+        on_case(len(cases), len(cases), 0.0)
+
+
 def _judge(case: Case, clip: Clip, true: Clip, judge: Judge) -> CaseResult:
-    motion, true_motion = (
-        measure_motion(case.scene, case.stated.bodies, read_by_colour(shown), shown.frame_rate)
-        for shown in (clip, true)
-    )
+    motion, true_motion = _motions(case, clip, true)
     return CaseResult(
         case=case, read=judge.read(clip), motion=motion, true_read=judge.read(true), true_motion=true_motion
     )
 
 
-def write_report(subject: Subject, results: Sequence[CaseResult], codec: Sequence[CodecFigure], folder: Path) -> Report:
+def _motions(case: Case, clip: Clip, true: Clip) -> tuple[Motion, Motion]:
+    motion, true_motion = (
+        measure_motion(case.scene, case.stated.bodies, read_by_colour(shown), shown.frame_rate)
+        for shown in (clip, true)
+    )
+    return motion, true_motion
+
+
+def write_report(
+    subject: Subject,
+    results: Sequence[CaseResult],
+    codec: Sequence[CodecFigure],
+    folder: Path,
+    falls: Sequence[tuple[Motion, Motion]] = (),
+) -> Report:
     """`report.json`, `report.md` and sheets of moments in `folder`."""
     report = Report(
         model=subject.name, weights=subject.weights, world=subject.world, quality=subject.quality,
-        results=results, codec=codec,
+        results=results, codec=codec, falls=falls,
     )  # fmt: skip
     record = report.to_record()
     (folder / "report.json").write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -12,16 +12,17 @@ import numpy.typing as npt
 
 from kinora.core.slots import BodySlots
 from kinora.understanding.colour import HUES, ColourBody, ColourReading
-from kinora.world.scene import BODY_RADIUS, Scene
+from kinora.world.scene import BODY_RADIUS, Body, Scene
 from kinora.world.staging import GROUND_SPEEDS
 
-__all__ = ["Fall", "Motion", "fit_fall", "measure_motion", "speed_along", "speed_error"]
+__all__ = ["Fall", "Motion", "clearly_falls", "fit_fall", "measure_motion", "speed_along", "speed_error"]
 
 Array = npt.NDArray[np.float64]
 
 LEAST_FALL_FRAMES = 5
-LANDED = 0.98
-"""Share of the whole way down at which a fall is over: the landing itself is not free."""
+LANDED = 0.95
+"""Share of the whole way down at which a fall is over: the landing itself is not free, and what lies may still settle.
+"""
 SPEED_SECONDS = 1.0
 """Speed is taken over the first second: friction has hardly slowed anything yet."""
 ACROSS = {"sphere": 2.0, "cylinder": 2.0, "cone": 2.0, "cube": 2.5}
@@ -60,10 +61,9 @@ def measure_motion(scene: Scene, stated: tuple[BodySlots, ...], reading: ColourR
         if said is None or track is None or not reading.camera_still:
             continue
         radius = BODY_RADIUS[body.size] * body.scale
-        clear = body.shape != "cube" and body.material != "glass"
-        fall = fit_fall(track, radius=radius, shape=body.shape, frame_rate=frame_rate) if clear else None
-        if fall is not None and body.action == said.action == "fall":
-            falls.append(abs(fall.gravity / scene.physics.gravity - 1.0))
+        if clearly_falls(said, body):
+            fall = fit_fall(track, radius=radius, shape=body.shape, frame_rate=frame_rate)
+            falls += [] if fall is None else [abs(fall.gravity / scene.physics.gravity - 1.0)]
         speed = speed_along(track, radius=radius, shape=body.shape, frame_rate=frame_rate)
         if said.speed is not None and said.direction in ("left", "right") and speed is not None and body.scale == 1.0:
             speeds.append(speed_error(speed, said.speed))
@@ -72,6 +72,14 @@ def measure_motion(scene: Scene, stated: tuple[BodySlots, ...], reading: ColourR
         speed_error=float(np.mean(speeds)) if speeds else None,
         permanence=reading.permanence if reading.bodies else None,
     )
+
+
+def clearly_falls(said: BodySlots, body: Body) -> bool:
+    """Whether gravity can be told from such a body's fall: its width must tell metres, so its size must be stated (or
+    a film may show another one), and a cube's depends on how it is turned; glass has no colour of its own.
+    """
+    stated = body.action == said.action == "fall" and said.size is not None
+    return stated and body.shape != "cube" and body.material != "glass" and body.colour in HUES
 
 
 def _track_of(colour: str, reading: ColourReading) -> ColourBody | None:
