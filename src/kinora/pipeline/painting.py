@@ -26,20 +26,17 @@ from kinora.core.blocking import KINDS, NOTHING, Blocking
 from kinora.core.camera import CameraMove, camera_track
 from kinora.flow.state import LatentState
 from kinora.pipeline.drawing import Drawing, Encoded, Frames
+from kinora.pipeline.layers import layers, reach
 from kinora.pipeline.sketching import Sketch
 
 __all__ = ["Painting"]
 
-AROUND = tuple(KINDS.index(kind) for kind in ("rope", "panel"))
-"""What stands around or behind others is drawn before them: told at once, a pendulum's frame would cover its ball."""
 FEWEST = 3
 """Moments of a sketch from which on what most of them show is told from what one of them shows."""
-FADE = 0.5
-"""Latent cells around things over which what was painted gives way to the stage: the painter draws so far at least,
-and what it draws of a ground is softer than the ground.
+LIKE, UNLIKE = 12.0, 40.0
+"""By how many levels of 255 a painted pixel differs from the bare stage's up to which none and from which on all of it
+is a thing's.
 """
-BELOW = 3.0
-"""How many times as far below them, where their shadows lie."""
 AT_ONCE = 27
 """Pictures painted at a time."""
 
@@ -146,18 +143,28 @@ class Painting:
         )
 
     def _composed(self, stage: Stage, look_FP3: Tensor, box_FP4: Tensor) -> Frames:
-        """The frames of a stage with the things on it."""
-        around_FP1 = torch.isin(look_FP3[..., :1], torch.tensor(AROUND, device=look_FP3.device))
-        drawn_FCHW = stage.picture_FCHW
-        for layer_FP1 in (around_FP1, ~around_FP1):
-            layer_FP3 = torch.where(layer_FP1, look_FP3, NOTHING)
-            if (layer_FP3[..., 0] != NOTHING).any():
-                drawn_FCHW = self._drawn(drawn_FCHW, layer_FP3, box_FP4, torch.zeros_like(drawn_FCHW[:, :1]))
-        drawn_FHW3 = self._drawing.draw_each(drawn_FCHW).astype(np.float32)
-        _, height, width, _ = drawn_FHW3.shape
-        reach_FHW1 = _reach(look_FP3, box_FP4, height, width, self._drawing.compression.space)[..., None]
-        composed_FHW3 = stage.frames_FHW3 + reach_FHW1 * (drawn_FHW3 - stage.frames_FHW3)
-        return np.rint(composed_FHW3).astype(np.uint8)
+        """The frames of a stage with the things on it, those behind first.
+
+        Painted at once, things that overlap would run into each other. So each layer is painted on the bare stage and
+        laid over what is there already, where it differs from the bare stage.
+        """
+        _, height, width, _ = stage.frames_FHW3.shape
+        layer_P = layers(look_FP3[0], box_FP4)
+        frames_FHW3 = stage.frames_FHW3.astype(np.float32)
+        under_FHW1 = np.zeros_like(frames_FHW3[..., :1])
+        for layer in range(1 + int(layer_P.max(initial=-1))):
+            layer_FP3 = torch.where(torch.from_numpy(layer_P == layer).to(look_FP3.device)[:, None], look_FP3, NOTHING)
+            drawn_FCHW = self._drawn(
+                stage.picture_FCHW, layer_FP3, box_FP4, torch.zeros_like(stage.picture_FCHW[:, :1])
+            )
+            drawn_FHW3 = self._drawing.draw_each(drawn_FCHW).astype(np.float32)
+            reach_FHW1 = reach(layer_FP3, box_FP4, height, width, self._drawing.compression.space)[..., None]
+            unlike_FHW1 = np.abs(drawn_FHW3 - stage.frames_FHW3).max(axis=-1, keepdims=True)
+            thing_FHW1 = np.clip((unlike_FHW1 - LIKE) / (UNLIKE - LIKE), 0, 1)
+            over_FHW1 = reach_FHW1 * (1 - under_FHW1 * (1 - thing_FHW1))
+            frames_FHW3 += over_FHW1 * (drawn_FHW3 - frames_FHW3)
+            np.maximum(under_FHW1, reach_FHW1, out=under_FHW1)
+        return np.rint(frames_FHW3).astype(np.uint8)
 
     def _drawn(self, clean_NCHW: Tensor, look_NP3: Tensor, box_NP4: Tensor, gone_N1HW: Tensor) -> Tensor:
         """Pictures with things drawn and what is gone erased, a few at a time."""
@@ -177,22 +184,6 @@ def _told(blocking: Blocking, device: torch.device) -> tuple[Tensor, Tensor]:
     """Looks and boxes of the things at the blocking's moments."""
     box_NP4 = torch.from_numpy(blocking.box_TP4).to(device)
     return torch.from_numpy(blocking.look_P3).to(device).expand(len(box_NP4), -1, -1), box_NP4
-
-
-def _reach(look_FP3: Tensor, box_FP4: Tensor, height: int, width: int, cell: int) -> npt.NDArray[np.float32]:
-    """How much each pixel is a thing's (F, H, W): all of it in the things' boxes, fading out around them."""
-    shorter = min(height, width)
-    shown_FHW = np.zeros((len(box_FP4), height, width), dtype=np.float32)
-    x_W, y_H = ((np.arange(size) + 0.5 - size / 2) * (2 / shorter) for size in (width, height))
-    there_FP = (look_FP3[..., 0] != NOTHING) & (box_FP4[..., 2:] > 0).all(dim=-1)
-    for frame, thing in there_FP.nonzero().tolist():
-        right, down, half_width, half_height = box_FP4[frame, thing].tolist()
-        above_H, below_H = down - half_height - y_H, (y_H - down - half_height) / BELOW
-        outside_H1 = np.maximum(np.maximum(above_H, below_H), 0.0)[:, None]
-        outside_W = np.maximum(np.abs(x_W - right) - half_width, 0.0)
-        share_HW = 1 - np.hypot(outside_H1, outside_W) * (shorter / 2) / (FADE * cell)
-        np.maximum(shown_FHW[frame], share_HW, out=shown_FHW[frame])
-    return shown_FHW
 
 
 def _spread(cells_NHW: Tensor, finer: int) -> Tensor:
