@@ -20,22 +20,22 @@ def boxes(*moments: list[list[float]]) -> Tensor:
 
 
 def test_of_things_that_meet_the_nearer_one_is_painted_later():
-    far, near, aside = [0.0, 0.0, 0.2, 0.2], [0.1, 0.1, 0.2, 0.2], [-0.7, 0.0, 0.1, 0.1]
-    assert layers(looks("cube", "sphere", "cone"), boxes([near, far, aside])).tolist() == [1, 0, 0]
-    assert layers(looks("cube", None, "cone"), boxes([near, far, aside])).tolist() == [0, -1, 0]
-    assert layers(looks(), torch.zeros(3, 0, 4)).tolist() == []
+    far, near, aside = [0.0, 0.0, 0.2, 0.2], [0.1, 0.1, 0.2, 0.2], [-0.8, 0.0, 0.1, 0.1]
+    assert layers(looks("cube", "sphere", "cone"), boxes([near, far, aside])).tolist() == [[1, 0, 0]]
+    assert layers(looks("cube", None, "cone"), boxes([near, far, aside])).tolist() == [[0, -1, 0]]
+    assert layers(looks(), torch.zeros(3, 0, 4)).tolist() == [[], [], []]
 
 
-def test_things_that_meet_once_are_in_two_layers_and_what_falls_is_as_near_as_it_lands():
+def test_layers_are_told_frame_by_frame_and_what_falls_is_as_near_as_it_lands():
     resting, falling = [0.0, 0.3, 0.2, 0.2], [0.2, -0.6, 0.2, 0.2]
     landed = [0.2, 0.4, 0.2, 0.2]
-    assert layers(looks("cube", "sphere"), boxes([resting, falling])).tolist() == [0, 0]
-    assert layers(looks("sphere", "cube"), boxes([falling, resting], [landed, resting])).tolist() == [1, 0]
+    assert layers(looks("sphere", "cube"), boxes([falling, resting], [landed, resting])).tolist() == [[0, 0], [1, 0]]
+    assert layers(looks("sphere", "cube"), boxes([landed, resting], [falling, resting])).tolist() == [[1, 0], [0, 0]]
 
 
 def test_a_frame_is_behind_the_ball_that_hangs_in_it():
     ball, frame = [0.0, -0.2, 0.1, 0.1], [0.0, 0.0, 0.5, 0.8]
-    assert layers(looks("sphere", "rope"), boxes([ball, frame])).tolist() == [1, 0]
+    assert layers(looks("sphere", "rope"), boxes([ball, frame])).tolist() == [[1, 0]]
 
 
 def test_around_its_box_a_thing_fades_within_half_a_cell_and_later_below():

@@ -21,27 +21,27 @@ and what it draws of a ground is softer than the ground.
 """
 BELOW = 3.0
 """How many times as far below them, where their shadows lie."""
-MEET = 0.1
-"""How near boxes come, in half picture sides, when each may spoil the other: cells are painted whole."""
+MEET = 0.3
+"""How near boxes come, in half picture sides, when a painter that draws both draws each otherwise than alone: a few
+of its cells.
+"""
 
 
 def layers(look_P3: Tensor, box_FP4: Tensor) -> npt.NDArray[np.int64]:
-    """Which layer each thing is painted in (P), from 0 at the back on; -1 for what is not there.
+    """Which layer each thing is painted in (F, P), from 0 at the back on; -1 for what is not there.
 
     What stands lower in the picture is nearer, by where it stood lowest: what falls comes to stand. Things whose boxes
-    never meet share a layer.
+    do not meet in a frame share a layer there.
     """
-    layer_P = np.full(len(look_P3), -1, dtype=np.int64)
-    box = box_FP4.cpu().numpy()
+    kind_P, box = look_P3[:, 0].cpu().numpy(), box_FP4.cpu().numpy()
     foot_P = (box[..., 1] + box[..., 3]).max(axis=0)
-    foot_P[np.isin(look_P3[:, 0].cpu().numpy(), AROUND)] = -np.inf
-    there_P = np.flatnonzero(look_P3[:, 0].cpu().numpy() != NOTHING)
-    for thing in sorted(there_P.tolist(), key=lambda at: foot_P[at]):
-        apart_FP2 = np.abs(box[..., :2] - box[:, thing : thing + 1, :2])
-        apart_FP2 -= box[..., 2:] + box[:, thing : thing + 1, 2:]
-        meets_P = (apart_FP2 < MEET).all(axis=-1).any(axis=0)
-        layer_P[thing] = 1 + layer_P[meets_P].max(initial=-1)
-    return layer_P
+    foot_P[np.isin(kind_P, AROUND)] = -np.inf
+    layer_FP = np.full(box.shape[:2], -1, dtype=np.int64)
+    for thing in sorted(np.flatnonzero(kind_P != NOTHING).tolist(), key=lambda at: foot_P[at]):
+        apart_FP2 = np.abs(box[..., :2] - box[:, [thing], :2]) - box[..., 2:] - box[:, [thing], 2:]
+        met_FP = np.where((apart_FP2 < MEET).all(axis=-1), layer_FP, -1)
+        layer_FP[:, thing] = 1 + met_FP.max(axis=1, initial=-1)
+    return layer_FP
 
 
 def reach(look_FP3: Tensor, box_FP4: Tensor, height: int, width: int, cell: int) -> npt.NDArray[np.float32]:

@@ -149,22 +149,26 @@ class Painting:
         laid over what is there already, where it differs from the bare stage.
         """
         _, height, width, _ = stage.frames_FHW3.shape
-        layer_P = layers(look_FP3[0], box_FP4)
-        frames_FHW3 = stage.frames_FHW3.astype(np.float32)
-        under_FHW1 = np.zeros_like(frames_FHW3[..., :1])
-        for layer in range(1 + int(layer_P.max(initial=-1))):
-            layer_FP3 = torch.where(torch.from_numpy(layer_P == layer).to(look_FP3.device)[:, None], look_FP3, NOTHING)
-            drawn_FCHW = self._drawn(
-                stage.picture_FCHW, layer_FP3, box_FP4, torch.zeros_like(stage.picture_FCHW[:, :1])
+        layer_FP = layers(look_FP3[0], box_FP4)
+        frames_FHW3 = stage.frames_FHW3.copy()
+        under_FHW1 = np.zeros((*frames_FHW3.shape[:3], 1), dtype=np.float32)
+        for layer in range(1 + int(layer_FP.max(initial=-1))):
+            there_FP = layer_FP == layer
+            at_N = np.flatnonzero(there_FP.any(axis=1))
+            clean_NCHW, box_NP4 = stage.picture_FCHW[at_N], box_FP4[at_N]
+            look_NP3 = torch.where(
+                torch.from_numpy(there_FP[at_N, :, None]).to(look_FP3.device), look_FP3[at_N], NOTHING
             )
-            drawn_FHW3 = self._drawing.draw_each(drawn_FCHW).astype(np.float32)
-            reach_FHW1 = reach(layer_FP3, box_FP4, height, width, self._drawing.compression.space)[..., None]
-            unlike_FHW1 = np.abs(drawn_FHW3 - stage.frames_FHW3).max(axis=-1, keepdims=True)
-            thing_FHW1 = np.clip((unlike_FHW1 - LIKE) / (UNLIKE - LIKE), 0, 1)
-            over_FHW1 = reach_FHW1 * (1 - under_FHW1 * (1 - thing_FHW1))
-            frames_FHW3 += over_FHW1 * (drawn_FHW3 - frames_FHW3)
-            np.maximum(under_FHW1, reach_FHW1, out=under_FHW1)
-        return np.rint(frames_FHW3).astype(np.uint8)
+            drawn_NCHW = self._drawn(clean_NCHW, look_NP3, box_NP4, torch.zeros_like(clean_NCHW[:, :1]))
+            drawn_NHW3 = self._drawing.draw_each(drawn_NCHW).astype(np.float32)
+            reach_NHW1 = reach(look_NP3, box_NP4, height, width, self._drawing.compression.space)[..., None]
+            unlike_NHW1 = np.abs(drawn_NHW3 - stage.frames_FHW3[at_N]).max(axis=-1, keepdims=True)
+            thing_NHW1 = np.clip((unlike_NHW1 - LIKE) / (UNLIKE - LIKE), 0, 1)
+            over_NHW1 = reach_NHW1 * (1 - under_FHW1[at_N] * (1 - thing_NHW1))
+            laid_NHW3 = frames_FHW3[at_N] + over_NHW1 * (drawn_NHW3 - frames_FHW3[at_N])
+            frames_FHW3[at_N] = np.rint(laid_NHW3).astype(np.uint8)
+            under_FHW1[at_N] = np.maximum(under_FHW1[at_N], reach_NHW1)
+        return frames_FHW3
 
     def _drawn(self, clean_NCHW: Tensor, look_NP3: Tensor, box_NP4: Tensor, gone_N1HW: Tensor) -> Tensor:
         """Pictures with things drawn and what is gone erased, a few at a time."""
