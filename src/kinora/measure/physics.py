@@ -76,10 +76,12 @@ def measure_motion(scene: Scene, stated: tuple[BodySlots, ...], reading: ColourR
 
 def clearly_falls(said: BodySlots, body: Body) -> bool:
     """Whether gravity can be told from such a body's fall: its width must tell metres, so its size must be stated (or
-    a film may show another one), and a cube's depends on how it is turned; glass has no colour of its own.
+    a film may show another one) and as usual (no word tells what is beyond); a cube's depends on how it is turned, and
+    glass has no colour of its own.
     """
     stated = body.action == said.action == "fall" and said.size is not None
-    return stated and body.shape != "cube" and body.material != "glass" and body.colour in HUES
+    usual = body.shape != "cube" and body.material != "glass" and body.scale == 1.0
+    return stated and usual and body.colour in HUES
 
 
 def _track_of(colour: str, reading: ColourReading) -> ColourBody | None:
