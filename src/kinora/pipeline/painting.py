@@ -38,7 +38,7 @@ LIKE, UNLIKE = 12.0, 40.0
 is a thing's.
 """
 AT_ONCE = 27
-"""Pictures painted at a time."""
+"""Frames painted and laid together at a time, to spare memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,41 +143,51 @@ class Painting:
         )
 
     def _composed(self, stage: Stage, look_FP3: Tensor, box_FP4: Tensor) -> Frames:
-        """The frames of a stage with the things on it, those behind first.
+        """The frames of a stage with the things on it, a few frames at a time."""
+        layer_FP = layers(look_FP3[0], box_FP4)
+        pieces = [slice(first, first + AT_ONCE) for first in range(0, len(layer_FP), AT_ONCE)]
+        return np.concatenate([
+            self._laid(stage.picture_FCHW[piece], stage.frames_FHW3[piece], layer_FP[piece], look_FP3[piece],
+                       box_FP4[piece])
+            for piece in pieces
+        ])  # fmt: skip
+
+    def _laid(
+        self,
+        clean_NCHW: Tensor,
+        bare_NHW3: Frames,
+        layer_NP: npt.NDArray[np.int64],
+        look_NP3: Tensor,
+        box_NP4: Tensor,
+    ) -> Frames:
+        """Frames of the bare stage with the things on it, those behind first.
 
         Painted at once, things that overlap would run into each other. So each layer is painted on the bare stage and
         laid over what is there already, where it differs from the bare stage.
         """
-        _, height, width, _ = stage.frames_FHW3.shape
-        layer_FP = layers(look_FP3[0], box_FP4)
-        frames_FHW3 = stage.frames_FHW3.copy()
-        under_FHW1 = np.zeros((*frames_FHW3.shape[:3], 1), dtype=np.float32)
-        for layer in range(1 + int(layer_FP.max(initial=-1))):
-            there_FP = layer_FP == layer
-            at_N = np.flatnonzero(there_FP.any(axis=1))
-            clean_NCHW, box_NP4 = stage.picture_FCHW[at_N], box_FP4[at_N]
-            look_NP3 = torch.where(
-                torch.from_numpy(there_FP[at_N, :, None]).to(look_FP3.device), look_FP3[at_N], NOTHING
-            )
-            drawn_NCHW = self._drawn(clean_NCHW, look_NP3, box_NP4, torch.zeros_like(clean_NCHW[:, :1]))
-            drawn_NHW3 = self._drawing.draw_each(drawn_NCHW).astype(np.float32)
-            reach_NHW1 = reach(look_NP3, box_NP4, height, width, self._drawing.compression.space)[..., None]
-            unlike_NHW1 = np.abs(drawn_NHW3 - stage.frames_FHW3[at_N]).max(axis=-1, keepdims=True)
-            thing_NHW1 = np.clip((unlike_NHW1 - LIKE) / (UNLIKE - LIKE), 0, 1)
-            over_NHW1 = reach_NHW1 * (1 - under_FHW1[at_N] * (1 - thing_NHW1))
-            laid_NHW3 = frames_FHW3[at_N] + over_NHW1 * (drawn_NHW3 - frames_FHW3[at_N])
-            frames_FHW3[at_N] = np.rint(laid_NHW3).astype(np.uint8)
-            under_FHW1[at_N] = np.maximum(under_FHW1[at_N], reach_NHW1)
-        return frames_FHW3
+        _, height, width, _ = bare_NHW3.shape
+        frames_NHW3, under_NHW1 = bare_NHW3.copy(), np.zeros((*bare_NHW3.shape[:3], 1), dtype=np.float32)
+        for layer in range(1 + int(layer_NP.max(initial=-1))):
+            of_layer_NP = layer_NP == layer
+            at = np.flatnonzero(of_layer_NP.any(axis=1))
+            of_layer_NP1 = torch.from_numpy(of_layer_NP[at, :, None]).to(look_NP3.device)
+            seen_NP3 = torch.where(of_layer_NP1, look_NP3[at], NOTHING)
+            gone_N1HW = torch.zeros_like(clean_NCHW[at, :1])
+            drawn_NHW3 = self._drawing.draw_each(self._drawn(clean_NCHW[at], seen_NP3, box_NP4[at], gone_N1HW))
+            over_NHW1 = reach(seen_NP3, box_NP4[at], height, width, self._drawing.compression.space)[..., None]
+            below_NHW1 = under_NHW1[at]
+            under_NHW1[at] = np.maximum(below_NHW1, over_NHW1)
+            if layer:
+                over_NHW1 *= 1 - below_NHW1 * (1 - _unlike(drawn_NHW3, bare_NHW3[at]))
+            frames_NHW3[at] = np.rint(frames_NHW3[at] + over_NHW1 * (drawn_NHW3.astype(np.float32) - frames_NHW3[at]))
+        return frames_NHW3
 
     def _drawn(self, clean_NCHW: Tensor, look_NP3: Tensor, box_NP4: Tensor, gone_N1HW: Tensor) -> Tensor:
-        """Pictures with things drawn and what is gone erased, a few at a time."""
-        told = clean_NCHW, look_NP3, box_NP4, torch.zeros_like(box_NP4[..., :2]), gone_N1HW
-        drawn = []
-        for clean, look, box, way, gone in zip(*(each.split(AT_ONCE) for each in told), strict=True):
-            first_N = torch.ones(len(clean), dtype=torch.bool, device=clean.device)
-            drawn.append(self._painter(clean, look, box, way, first_N, gone)[0])
-        return torch.cat(drawn)
+        """Pictures with things drawn and what is gone erased."""
+        first_N = torch.ones(len(clean_NCHW), dtype=torch.bool, device=clean_NCHW.device)
+        still_NP2 = torch.zeros_like(box_NP4[..., :2])
+        drawn_NCHW: Tensor = self._painter(clean_NCHW, look_NP3, box_NP4, still_NP2, first_N, gone_N1HW)[0]
+        return drawn_NCHW
 
     def _of_tokens(self, cells_NHW: Tensor, pool: Callable[[Tensor, int], Tensor]) -> Tensor:
         """What is told of cells, of the tokens that they are in."""
@@ -188,6 +198,12 @@ def _told(blocking: Blocking, device: torch.device) -> tuple[Tensor, Tensor]:
     """Looks and boxes of the things at the blocking's moments."""
     box_NP4 = torch.from_numpy(blocking.box_TP4).to(device)
     return torch.from_numpy(blocking.look_P3).to(device).expand(len(box_NP4), -1, -1), box_NP4
+
+
+def _unlike(drawn_NHW3: Frames, bare_NHW3: Frames) -> npt.NDArray[np.float32]:
+    """How much of each pixel is a thing's (N, H, W, 1), by how far it is from the bare stage."""
+    off_NHW1 = np.abs(drawn_NHW3.astype(np.float32) - bare_NHW3).max(axis=-1, keepdims=True)
+    return np.clip((off_NHW1 - LIKE) / (UNLIKE - LIKE), 0, 1)
 
 
 def _spread(cells_NHW: Tensor, finer: int) -> Tensor:
